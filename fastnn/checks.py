@@ -1,0 +1,209 @@
+"""The door: what people hand in becomes a checked array or number, or a sentence that says what is wrong."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+
+DTYPES = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+NUMBER_KINDS = "biuf"  # booleans, whole and real numbers, as NumPy names kinds of dtypes
+
+
+def whole_number(value: Any, name: str, *, least: int, most: int | None = None) -> int:
+    """``value`` as an int; TypeError if it is no whole number, ValueError if it is out of range."""
+    accepted = f"a whole number from {least}" + (" on" if most is None else f" to {most}")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} is {value!r}; {accepted} is needed")
+    if value < least or (most is not None and value > most):
+        raise ValueError(f"{name} is {value}; {accepted} is needed")
+    return int(value)
+
+
+def real_number(
+    value: Any, name: str, *, above: float | None = None, least: float | None = None, below: float | None = None
+) -> float:
+    """``value`` as a finite float; TypeError if it is no number, ValueError if it is out of range."""
+    bounds = [
+        f"{words} {bound:g}"
+        for words, bound in (("above", above), ("at least", least), ("below", below))
+        if bound is not None
+    ]
+    accepted = " ".join(["a finite number", " and ".join(bounds)]).strip()
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {value!r}; {accepted} is needed")
+    number = float(value)
+    inside = (
+        (above is None or number > above)
+        and (least is None or number >= least)
+        and (below is None or number < below)
+    )
+    if not (math.isfinite(number) and inside):
+        raise ValueError(f"{name} is {value}; {accepted} is needed")
+    return number
+
+
+def truth(value: Any, name: str) -> bool:
+    """``value`` as a bool; TypeError if it is something else."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; True or False is needed")
+    return bool(value)
+
+
+def choice(value: Any, name: str, known: Iterable[str]) -> str:
+    """``value`` if it is one of the known names; else TypeError or ValueError with all of them."""
+    names = list(known)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}; one of these names is needed: {', '.join(names)}")
+    if value not in names:
+        raise ValueError(f"{name} is {value!r}; known are {', '.join(names)}")
+    return value
+
+
+def dtype_of(value: Any) -> np.dtype[Any]:
+    """float32 or float64, given by name or as NumPy's type."""
+    try:
+        name = np.dtype(value).name
+    except TypeError:
+        name = str(value)
+    if value is None or name not in DTYPES:
+        raise ValueError(f"dtype is {value!r}; known are {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+def numbers_of(value: Any, name: str) -> Array:
+    """``value`` as an array of real numbers of whatever type and shape it has."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name} is an array with masked entries; fill them or leave their rows out")
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise TypeError(f"{name} is a sparse matrix; a dense array is needed: {name}.toarray()")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} is no array of numbers: its rows have different lengths") from error
+    if array.dtype.kind == "O":
+        array = _plain_numbers(array, name)
+    if array.dtype.kind in "USTV":
+        raise TypeError(f"{name} holds text or records ({array.dtype}); real numbers are needed")
+    if array.dtype.kind not in NUMBER_KINDS:
+        raise TypeError(f"{name} holds values of type {array.dtype}; real numbers are needed")
+    return array
+
+
+def _plain_numbers(array: Array, name: str) -> Array:
+    """An array of Python objects that are numbers each (as tables with mixed columns give), as float64."""
+    for item in array.flat:
+        if not isinstance(item, (numbers.Real, np.bool_)):
+            kind = type(item).__name__
+            raise TypeError(f"{name} holds a value of type {kind}; real numbers in equal rows are needed")
+    return array.astype(np.float64)
+
+
+def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """The array in C order and the given dtype (a copy only where it must be); ValueError for NaN, infinity."""
+    with np.errstate(over="ignore"):
+        checked = np.ascontiguousarray(array, dtype=dtype)
+    if not np.isfinite(checked).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(checked))[0])
+        place = at[0] if len(at) == 1 else at
+        raise ValueError(f"{name}[{place}] is {array[at]}; finite {dtype} numbers are needed")
+    return checked
+
+
+def matrix(value: Any, name: str, dtype: np.dtype[Any], columns: int | None = None) -> Array:
+    """``value`` as finite numbers of shape (rows, columns), with at least one of each."""
+    array = numbers_of(value, name)
+    needed = f"(rows, {'columns' if columns is None else columns})"
+    if array.ndim != 2:
+        hint = f"; one row is {name}.reshape(1, -1)" if array.ndim == 1 else ""
+        raise ValueError(f"{name} has {array.ndim} dimension(s), {needed} is needed{hint}")
+    if array.shape[0] == 0:
+        raise ValueError(f"{name} has no rows; at least one is needed")
+    if array.shape[1] == 0 or (columns is not None and array.shape[1] != columns):
+        raise ValueError(f"{name} has {array.shape[1]} column(s); {needed} is needed")
+    return finite(array, dtype, name)
+
+
+def targets(value: Any, rows: int, outputs: int, dtype: np.dtype[Any], name: str = "y") -> Array:
+    """``value`` as finite numbers of shape (rows, outputs); (rows,) will do for one output."""
+    array = numbers_of(value, name)
+    if array.ndim == 1 and outputs == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim != 2 or array.shape[1] != outputs:
+        either = "(rows,) or (rows, 1)" if outputs == 1 else f"(rows, {outputs})"
+        raise ValueError(f"{name} has shape {np.shape(value)}; {either} is needed for {outputs} output(s)")
+    _same_rows(array, rows, name)
+    return finite(array, dtype, name)
+
+
+def labels(value: Array, classes: int, name: str = "y") -> npt.NDArray[np.intp]:
+    """An array (rows,) of whole numbers from 0 to classes - 1."""
+    numbers_ = finite(value, DTYPES["float64"], name)
+    wrong = (numbers_ != np.floor(numbers_)) | (numbers_ < 0) | (numbers_ >= classes)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise ValueError(f"{name}[{at}] is {value[at]}; a label is a whole number from 0 to {classes - 1}")
+    return numbers_.astype(np.intp)
+
+
+def class_targets(value: Any, rows: int, classes: int, dtype: np.dtype[Any], name: str = "y") -> Array:
+    """Labels (rows,), or rows of class shares that sum to 1, as shares (rows, classes)."""
+    array = numbers_of(value, name)
+    if array.ndim == 2 and array.shape[1] == 1 and classes > 1:
+        array = array.reshape(-1)
+    if array.ndim == 1:
+        _same_rows(array, rows, name)
+        shares = np.zeros((rows, classes), dtype)
+        shares[np.arange(rows), labels(array, classes, name)] = 1
+        return shares
+    shares = targets(array, rows, classes, dtype, name)
+    wrong = (shares < 0).any(axis=1) | (np.abs(shares.sum(axis=1) - 1) > 1e-3)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise ValueError(f"{name}[{at}] is {shares[at]}; shares of the classes are not negative and sum to 1")
+    return shares
+
+
+def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array | None:
+    """``value`` as numbers (rows,) that are not negative and not all 0; None stays None."""
+    if value is None:
+        return None
+    array = numbers_of(value, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} has {array.ndim} dimension(s); one number a row is needed")
+    _same_rows(array, rows, name)
+    weights = finite(array, dtype, name)
+    if (weights < 0).any():
+        at = int(np.argmax(weights < 0))
+        raise ValueError(f"{name}[{at}] is {value[at]}; weights are 0 or more")
+    if not weights.any():
+        raise ValueError(f"{name} is 0 for every row; at least one is needed that counts")
+    return weights
+
+
+def _same_rows(array: Array, rows: int, name: str) -> None:
+    if len(array) != rows:
+        raise ValueError(f"{name} has {len(array)} row(s) and X has {rows}; one for each row is needed")
+
+
+def members(value: Any, name: str, kind: type) -> Sequence[Any]:
+    """``value`` as a list of at least one object of a type."""
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} is {value!r}; a list of {kind.__name__} is needed")
+    found = list(value)
+    for i, item in enumerate(found):
+        if not isinstance(item, kind):
+            raise TypeError(f"{name}[{i}] is {item!r}; a {kind.__name__} is needed")
+    if not found:
+        raise ValueError(f"{name} is empty; at least one {kind.__name__} is needed")
+    return found

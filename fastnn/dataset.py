@@ -1,0 +1,151 @@
+"""Rows of numbers: checked, and packed into the tiles that the kernels read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import checks
+from fastnn.loss_kinds import LOSSES, check_targets
+from fastnn.plan import Plan, aligned_zeros
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows of one dtype: X (n, F), targets (n, K), weights (n,) or None."""
+
+    X: Array
+    y: Array
+    weights: Array | None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of all of them."""
+        return self.X.dtype
+
+    def counting(self) -> Rows:
+        """Without the rows of weight 0."""
+        if self.weights is None or self.weights.all():
+            return self
+        used = self.weights > 0
+        return Rows(self.X[used], self.y[used], self.weights[used])
+
+    def packed(self, plan: Plan) -> tuple[Array, Array, Array]:
+        """In tiles, feature by feature: what the compiled loop reads in full batch."""
+        tiles = -(-len(self.X) // plan.tile)
+        if self.weights is None:
+            # A tile of ones, then that of the last tile.
+            weights = aligned_zeros(2 * plan.stride, self.dtype)
+            weights[: plan.tile] = 1
+            weights[plan.stride : plan.stride + len(self.X) - (tiles - 1) * plan.tile] = 1
+        else:
+            weights = aligned_zeros(tiles * plan.stride, self.dtype)
+            _fill_tiles(weights.reshape(tiles, 1, plan.stride), self.weights[:, np.newaxis], plan.tile)
+            weights[(tiles - 1) * plan.stride + len(self.X) - (tiles - 1) * plan.tile :] = 0
+        return _in_tiles(self.X, tiles, plan), _in_tiles(self.y, tiles, plan), weights
+
+    def flat(self) -> tuple[Array, Array, Array]:
+        """Row after row: what the compiled loop reads in mini-batches."""
+        weights = np.ones(1, self.dtype) if self.weights is None else self.weights
+        return self.X.reshape(-1), self.y.reshape(-1), weights
+
+
+def _in_tiles(values: Array, tiles: int, plan: Plan) -> Array:
+    columns = values.shape[1]
+    packed = aligned_zeros(tiles * columns * plan.stride, values.dtype)
+    _fill_tiles(packed.reshape(tiles, columns, plan.stride), values, plan.tile)
+    return packed
+
+
+def _fill_tiles(packed: Array, values: Array, tile: int) -> None:
+    """Overwrite packed (tiles, columns, stride) with values (n, columns); the last row fills up its tile.
+
+    So padding behaves like a row of the data, and never overflows where the data does not.
+    """
+    whole = len(values) // tile
+    columns = values.shape[1]
+    packed[:whole, :, :tile] = values[: whole * tile].reshape(whole, tile, columns).transpose(0, 2, 1)
+    rest = len(values) - whole * tile
+    if rest:
+        packed[whole, :, :rest] = values[whole * tile :].T
+        packed[whole, :, rest:tile] = values[-1][:, np.newaxis]
+
+
+class Dataset:
+    """Rows that are checked and packed once, for many calls.
+
+    Wherever ``X, y`` and ``sample_weight`` are taken, a data set can be given in their place:
+    ``net.fit(dataset, epochs=10)``.
+
+    Parameters
+    ----------
+    X : (n, features) numbers.
+    y : (n,) or (n, outputs) targets; for cross entropy labels (n,) or class shares (n, classes).
+    sample_weight : (n,) numbers, 0 or more; without it every row counts 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X or sample_weight are not that. Targets are checked when a network and a loss are known.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> data = Dataset(*fastnn.datasets.circle(density=10))
+    >>> data
+    Dataset(121 rows, 2 features)
+    >>> net = fastnn.mlp([2, 4, 1], output="sigmoid")
+    >>> net.evaluate(data) == net.evaluate(*fastnn.datasets.circle(density=10))
+    True
+    """
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any = None) -> None:
+        given = checks.numbers_of(X, "X")
+        dtype = checks.DTYPES.get(given.dtype.name, checks.DTYPES["float64"])
+        self.X = _own(checks.matrix(given, "X", dtype), X)
+        self.y = _own(checks.numbers_of(y, "y"), y)
+        weights = checks.sample_weights(sample_weight, len(self.X), checks.DTYPES["float64"])
+        self.sample_weight = None if weights is None else _own(weights, sample_weight)
+        self._rows: dict[Any, Rows] = {}
+        self._packed: dict[Any, tuple[Array, Array, Array]] = {}
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __repr__(self) -> str:
+        weighted = "" if self.sample_weight is None else ", weighted"
+        return f"Dataset({len(self)} rows, {self.X.shape[1]} features{weighted})"
+
+    def rows(self, features: int, outputs: int, loss: str, dtype: np.dtype[Any]) -> Rows:
+        """Checked for a network and a loss."""
+        key = features, outputs, loss, dtype
+        if key not in self._rows:
+            X = checks.matrix(self.X, "X", dtype, features)
+            y = check_targets(LOSSES[loss], self.y, len(X), outputs, dtype)
+            weights = checks.sample_weights(self.sample_weight, len(X), dtype)
+            self._rows[key] = Rows(X, y, weights)
+        return self._rows[key]
+
+    def counting(self, rows: Rows) -> Rows:
+        """``rows.counting()``, made once."""
+        key = id(rows), "counting"
+        if key not in self._rows:
+            self._rows[key] = rows.counting()
+        return self._rows[key]
+
+    def packed(self, rows: Rows, plan: Plan) -> tuple[Array, Array, Array]:
+        """``rows.packed(plan)``, made once for each size of tiles."""
+        key = id(rows), plan.tile, plan.stride
+        if key not in self._packed:
+            self._packed[key] = rows.packed(plan)
+        return self._packed[key]
+
+
+def _own(array: Array, given: Any) -> Array:
+    """The array, or a copy if it is still the caller's, who may change it later."""
+    return array.copy() if np.may_share_memory(array, np.asarray(given)) else array

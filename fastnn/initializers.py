@@ -1,0 +1,86 @@
+"""Initial weights, the same doubles as ``random.Random`` gives, drawn in bulk.
+
+One stream goes through the whole network: layer by layer, neuron by neuron, input by input.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Doubles = npt.NDArray[np.float64]
+
+
+class Stream:
+    """The numbers that ``random.Random(seed).random()`` would give one after the other."""
+
+    def __init__(self, seed: int) -> None:
+        # Both are the Mersenne Twister and make doubles in the same way, so its state is all that is needed.
+        *key, position = random.Random(seed).getstate()[1]
+        self._twister = np.random.RandomState()
+        self._twister.set_state(("MT19937", np.array(key, np.uint32), position))
+
+    def uniform(self, count: int) -> Doubles:
+        """The next numbers from [0, 1)."""
+        return self._twister.random_sample(count)
+
+    def normal(self, count: int) -> Doubles:
+        """Standard normal numbers, each from the next two of the stream (G. Box, M. Muller, 1958)."""
+        pairs = self.uniform(2 * count).reshape(count, 2)
+        return np.sqrt(-2.0 * np.log(1.0 - pairs[:, 0])) * np.cos(2.0 * math.pi * pairs[:, 1])
+
+
+def uniform(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """From [-1/2, 1/2): the textbook's."""
+    return stream.uniform(inputs * outputs) - 0.5
+
+
+def normal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Mean 0, standard deviation 1."""
+    return stream.normal(inputs * outputs)
+
+
+def glorot_uniform(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Within ±sqrt(6/(inputs + outputs)) (X. Glorot, Y. Bengio, 2010)."""
+    return (2.0 * stream.uniform(inputs * outputs) - 1.0) * math.sqrt(6.0 / (inputs + outputs))
+
+
+def glorot_normal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Variance 2/(inputs + outputs) (X. Glorot, Y. Bengio, 2010)."""
+    return stream.normal(inputs * outputs) * math.sqrt(2.0 / (inputs + outputs))
+
+
+def he_uniform(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Within ±sqrt(6/inputs) (K. He and others, 2015)."""
+    return (2.0 * stream.uniform(inputs * outputs) - 1.0) * math.sqrt(6.0 / inputs)
+
+
+def he_normal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Variance 2/inputs (K. He and others, 2015)."""
+    return stream.normal(inputs * outputs) * math.sqrt(2.0 / inputs)
+
+
+def zeros(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """All 0; draws nothing. Hidden units that start equal stay equal."""
+    return np.zeros(inputs * outputs)
+
+
+INITIALIZERS: dict[str, Callable[[Stream, int, int], Doubles]] = {
+    "uniform": uniform,
+    "normal": normal,
+    "glorot_uniform": glorot_uniform,
+    "glorot_normal": glorot_normal,
+    "he_uniform": he_uniform,
+    "he_normal": he_normal,
+    "zeros": zeros,
+}
+
+
+def initial_weights(name: str, stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Weights (inputs, outputs)."""
+    by_neuron = INITIALIZERS[name](stream, inputs, outputs)
+    return by_neuron.reshape(outputs, inputs).T

@@ -1,0 +1,36 @@
+"""Between rows of samples, as people have them, and lanes. F numbers a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.kernels import tile
+from fastnn.kernels.jit import inlined, kernel
+from fastnn.kernels.layout import INPUT_ROW, INPUTS, OUTPUTS, STRIDE, TILE
+from fastnn.kernels.simd import offset, width
+
+
+@inlined
+def gather(source: Any, row: int, count: int, target: Any, stride: int, sample: int) -> None:
+    """Overwrite one sample's lane in ``count`` rows of the target with a row (F) of the source."""
+    for f in range(count):
+        target[f * stride + sample] = source[row * count + f]
+
+
+@kernel
+def predict(
+    plan: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, first: int, count: int
+) -> None:
+    """Overwrite ``count`` rows of the outputs (n, K), from row ``first`` on, from rows of the inputs (n, F)."""
+    stride, features, units = plan[STRIDE], plan[INPUTS], plan[OUTPUTS]
+    lanes = width(scratch)
+    x = offset(scratch, plan[INPUT_ROW] * stride)
+    for start in range(first, first + count, plan[TILE]):
+        used = min(plan[TILE], first + count - start)
+        samples = (used + lanes - 1) // lanes * lanes
+        for s in range(samples):
+            gather(inputs, start + min(s, used - 1), features, x, stride, s)
+        y = tile.forward(plan, parameters, x, scratch, samples)
+        for s in range(used):
+            for k in range(units):
+                outputs[(start + s) * units + k] = y[k * stride + s]

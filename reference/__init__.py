@@ -1,0 +1,31 @@
+"""The textbook neural network in plain Python: lists of floats and the standard library.
+
+Every number fastnn computes is checked against this package, so it is written to be read, never
+to be fast: each value stands beside its derivative, each forward beside its backward. Read the
+files in this order: activations, losses, initializers, layers, optimizers, random, network,
+differences, datasets.
+
+    >>> from reference import SGD, datasets, mlp
+    >>> X, y = datasets.circle(density=10)
+    >>> net = mlp([2, 4, 1], output="sigmoid", initializer="uniform")
+    >>> history = net.fit(X, y, epochs=2, optimizer=SGD(10.0), log_every=1)
+    1 0.2919
+    2 0.1645
+"""
+
+from . import activations as activations
+from . import datasets as datasets
+from . import initializers as initializers
+from . import losses as losses
+from . import optimizers as optimizers
+from . import random as random
+from .differences import check_gradients as check_gradients
+from .differences import numerical_diff as numerical_diff
+from .differences import numerical_gradient as numerical_gradient
+from .differences import tangent_line as tangent_line
+from .layers import Dense as Dense
+from .layers import Neuron as Neuron
+from .network import History as History
+from .network import Sequential as Sequential
+from .network import mlp as mlp
+from .optimizers import SGD as SGD
