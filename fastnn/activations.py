@@ -12,7 +12,6 @@ class Activation:
     """What the other rooms need to know of an activation function."""
 
     kind: int  # its number in the kernels
-    derivative_needs_z: bool = False  # else the derivative is computed from the value alone
     initializer: str = "glorot_uniform"  # for a layer that has it, where none is named
 
 
@@ -23,9 +22,9 @@ ACTIVATIONS = {
     "relu": Activation(kinds.RELU, initializer="he_uniform"),
     "leaky_relu": Activation(kinds.LEAKY_RELU, initializer="he_uniform"),
     "elu": Activation(kinds.ELU, initializer="he_uniform"),
-    "softplus": Activation(kinds.SOFTPLUS, derivative_needs_z=True),
-    "silu": Activation(kinds.SILU, derivative_needs_z=True, initializer="he_uniform"),
-    "gelu": Activation(kinds.GELU, derivative_needs_z=True, initializer="he_uniform"),
+    "softplus": Activation(kinds.SOFTPLUS),
+    "silu": Activation(kinds.SILU, initializer="he_uniform"),
+    "gelu": Activation(kinds.GELU, initializer="he_uniform"),
     "step": Activation(kinds.STEP),
-    "softmax": Activation(kinds.SOFTMAX, derivative_needs_z=True),  # cross entropy works from z
+    "softmax": Activation(kinds.SOFTMAX),
 }

@@ -118,8 +118,7 @@ class Dense:
 
     def shape(self, inputs: int) -> LayerShape:
         """What the kernels need to know."""
-        activation = ACTIVATIONS[self.activation]
-        return LayerShape(inputs, self.units, activation.kind, activation.derivative_needs_z)
+        return LayerShape(inputs, self.units, ACTIVATIONS[self.activation].kind)
 
     def bind(self, weights: Array, bias: Array, default_initializer: str | None, stream: Stream) -> None:
         """Make these views the layer's weights and bias, and overwrite them with initial values."""

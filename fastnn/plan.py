@@ -25,7 +25,6 @@ class LayerShape:
     inputs: int
     units: int
     activation: int  # its kind
-    keeps_z: bool  # whether the derivative of the activation needs z
 
     @property
     def parameters(self) -> int:
@@ -102,22 +101,20 @@ def make_plan(
         scratch_rows += count
         return scratch_rows - count
 
-    head[layout.INPUT_ROW] = take(max(inputs, outputs))  # without layers, the loss has its derivative here
+    head[layout.INPUT_ROW] = take(inputs)
     head[layout.TARGET_ROW] = take(outputs)
     head[layout.WEIGHT_ROW] = take(1)
-    # A layer's gradient by z is used for the layer before and then no more: two places will do.
-    widest = max((layer.units for layer in layers), default=0)
-    gradient_rows = take(widest), take(widest)
+    head[layout.GRADIENT_ROW] = take(outputs)
     fields = []
     parameters = 0
     for i, layer in enumerate(layers):
         z = take(layer.units)
-        y = take(layer.units) if layer.keeps_z else z
+        # Only a loss that works from logits looks at z after the activation.
+        y = take(layer.units) if task.fused and i == len(layers) - 1 else z
+        d = take(layer.units)
         weights, bias = parameters, parameters + layer.inputs * layer.units
         parameters += layer.parameters
-        fields.append(
-            [layer.inputs, layer.units, layer.activation, weights, bias, z, y, gradient_rows[i % 2]]
-        )
+        fields.append([layer.inputs, layer.units, layer.activation, weights, bias, z, y, d])
 
     tile, stride = _tile_of(batch, scratch_rows, dtype)
     head[layout.LAYERS] = len(layers)

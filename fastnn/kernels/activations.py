@@ -1,7 +1,6 @@
-"""Activation functions on lanes, each beside its derivative.
+"""Activation functions on lanes: of z, each gives its value and its derivative, which share their work.
 
-``<name>(z)`` is the value and ``<name>_slope(z, y)`` the derivative at z, where y is the value. U units, S
-samples (whole vectors); rows of samples are ``stride`` numbers apart; a shape is (stride, S, U).
+U units, S samples (whole vectors); rows of samples are ``stride`` numbers apart; a shape is (stride, S, U).
 """
 
 from __future__ import annotations
@@ -24,115 +23,81 @@ DENSITY_AT_0 = 0.3989422804014327  # of the standard normal distribution: 1/sqrt
 
 
 @inlined
-def sigmoid(z: Any) -> Any:
-    return maths.sigmoid(z)
+def identity(z: Any) -> Any:
+    return z, fill(z, 1.0)
 
 
 @inlined
-def sigmoid_slope(z: Any, y: Any) -> Any:
-    return y - y * y
+def sigmoid(z: Any) -> Any:
+    y = maths.sigmoid(z)
+    return y, fma(-y, y, y)
 
 
 @inlined
 def tanh(z: Any) -> Any:
-    return maths.tanh(z)
-
-
-@inlined
-def tanh_slope(z: Any, y: Any) -> Any:
-    return fma(-y, y, 1.0)
+    y = maths.tanh(z)
+    return y, fma(-y, y, 1.0)
 
 
 @inlined
 def relu(z: Any) -> Any:
-    return select(z < 0.0, 0.0, z)  # in this order NaN stays NaN
-
-
-@inlined
-def relu_slope(z: Any, y: Any) -> Any:
-    return select(y > 0.0, fill(y, 1.0), 0.0)
+    off = z <= 0.0  # in this way NaN stays NaN
+    return select(off, 0.0, z), select(off, fill(z, 0.0), 1.0)
 
 
 @inlined
 def leaky_relu(z: Any) -> Any:
-    return select(z > 0.0, z, LEAKY_SLOPE * z)
-
-
-@inlined
-def leaky_relu_slope(z: Any, y: Any) -> Any:
-    return select(y > 0.0, fill(y, 1.0), LEAKY_SLOPE)
+    on = z > 0.0
+    return select(on, z, LEAKY_SLOPE * z), select(on, fill(z, 1.0), LEAKY_SLOPE)
 
 
 @inlined
 def elu(z: Any) -> Any:
-    return select(z > 0.0, z, maths.expm1(maximum(-44.0, minimum(0.0, z))))
-
-
-@inlined
-def elu_slope(z: Any, y: Any) -> Any:
-    return select(y > 0.0, 1.0, 1.0 + y)
+    on = z > 0.0
+    below = maths.expm1(maximum(-44.0, minimum(0.0, z)))
+    return select(on, z, below), select(on, 1.0, 1.0 + below)
 
 
 @inlined
 def softplus(z: Any) -> Any:
-    return maths.softplus(z)
-
-
-@inlined
-def softplus_slope(z: Any, y: Any) -> Any:
-    return maths.sigmoid(z)
+    return maths.softplus(z), maths.sigmoid(z)
 
 
 @inlined
 def silu(z: Any) -> Any:
-    return z * maths.sigmoid(z)
-
-
-@inlined
-def silu_slope(z: Any, y: Any) -> Any:
     s = maths.sigmoid(z)
-    return fma(y, 1.0 - s, s)
+    y = z * s
+    return y, fma(y, 1.0 - s, s)
 
 
 @inlined
 def gelu(z: Any) -> Any:
-    return z * (0.5 * maths.erfc(-SQRT_HALF * z))
-
-
-@inlined
-def gelu_slope(z: Any, y: Any) -> Any:
+    below = 0.5 * maths.erfc(-SQRT_HALF * z)  # the normal distribution up to z, and its density there
     density = DENSITY_AT_0 * maths.exp(-0.5 * z * z)
-    return fma(z, density, 0.5 * maths.erfc(-SQRT_HALF * z))
+    return z * below, fma(z, density, below)
 
 
 @inlined
 def step(z: Any) -> Any:
-    return select(z > 0.0, 1.0, 0.0 * z)
+    none = 0.0 * z  # NaN stays NaN
+    return select(z > 0.0, 1.0, none), none
 
 
 @inlined
-def step_slope(z: Any, y: Any) -> Any:
-    return 0.0 * z
-
-
-@inlined
-def _each(function: Callable[..., Any], z: Any, y: Any, shape: Shape) -> None:
-    """Overwrite y (U, S) with function(z)."""
-    stride, samples, units = shape
-    for u in range(units):
-        for t in range(u * stride, u * stride + samples, width(z)):
-            store(y, t, function(load(z, t)))
-
-
-@inlined
-def _each_slope(
-    function: Callable[..., Any], z: Any, y: Any, d: Any, shape: Shape
+def _each(
+    function: Callable[..., Any], z: Any, y: Any, slope: Any, shape: Shape, with_slope: bool
 ) -> None:
-    """Multiply d (U, S) by function(z, y)."""
+    """Overwrite y (U, S) with the value at z and, if asked for, slope (U, S) with the derivative."""
     stride, samples, units = shape
     for u in range(units):
-        for t in range(u * stride, u * stride + samples, width(z)):
-            store(d, t, load(d, t) * function(load(z, t), load(y, t)))
+        if with_slope:
+            for t in range(u * stride, u * stride + samples, width(z)):
+                value, derivative = function(load(z, t))
+                store(y, t, value)
+                store(slope, t, derivative)
+        else:
+            for t in range(u * stride, u * stride + samples, width(z)):
+                store(y, t, function(load(z, t))[0])
 
 
 @inlined
@@ -152,8 +117,39 @@ def _softmax(z: Any, y: Any, shape: Shape) -> None:
             store(y, u * stride + t, load(y, u * stride + t) / sum_)
 
 
-@inlined
-def _softmax_slope(y: Any, d: Any, shape: Shape) -> None:
+@kernel
+def activate(kind: int, z: Any, y: Any, slope: Any, shape: Shape, with_slope: bool) -> None:
+    """Overwrite y (U, S) with the activation of z; y may be z itself.
+
+    With ``with_slope``, overwrite slope (U, S) with its derivative. Softmax has none, but a matrix: see
+    ``multiply_by_softmax_slope``.
+    """
+    if kind == IDENTITY:
+        _each(identity, z, y, slope, shape, with_slope)
+    elif kind == SIGMOID:
+        _each(sigmoid, z, y, slope, shape, with_slope)
+    elif kind == TANH:
+        _each(tanh, z, y, slope, shape, with_slope)
+    elif kind == RELU:
+        _each(relu, z, y, slope, shape, with_slope)
+    elif kind == LEAKY_RELU:
+        _each(leaky_relu, z, y, slope, shape, with_slope)
+    elif kind == ELU:
+        _each(elu, z, y, slope, shape, with_slope)
+    elif kind == SOFTPLUS:
+        _each(softplus, z, y, slope, shape, with_slope)
+    elif kind == SILU:
+        _each(silu, z, y, slope, shape, with_slope)
+    elif kind == GELU:
+        _each(gelu, z, y, slope, shape, with_slope)
+    elif kind == STEP:
+        _each(step, z, y, slope, shape, with_slope)
+    elif kind == SOFTMAX:
+        _softmax(z, y, shape)
+
+
+@kernel
+def multiply_by_softmax_slope(y: Any, d: Any, shape: Shape) -> None:
     """Overwrite d (U, S) with y·(d - Σ d·y), the product with softmax's Jacobian."""
     stride, samples, units = shape
     for t in range(0, samples, width(y)):
@@ -166,53 +162,9 @@ def _softmax_slope(y: Any, d: Any, shape: Shape) -> None:
 
 
 @kernel
-def activate(kind: int, z: Any, y: Any, shape: Shape) -> None:
-    """Overwrite y (U, S) with the activation of z; y may be z itself."""
-    if kind == SIGMOID:
-        _each(sigmoid, z, y, shape)
-    elif kind == TANH:
-        _each(tanh, z, y, shape)
-    elif kind == RELU:
-        _each(relu, z, y, shape)
-    elif kind == LEAKY_RELU:
-        _each(leaky_relu, z, y, shape)
-    elif kind == ELU:
-        _each(elu, z, y, shape)
-    elif kind == SOFTPLUS:
-        _each(softplus, z, y, shape)
-    elif kind == SILU:
-        _each(silu, z, y, shape)
-    elif kind == GELU:
-        _each(gelu, z, y, shape)
-    elif kind == STEP:
-        _each(step, z, y, shape)
-    elif kind == SOFTMAX:
-        _softmax(z, y, shape)
-    # IDENTITY: the plan gives z and y the same rows.
-
-
-@kernel
-def multiply_by_slope(
-    kind: int, z: Any, y: Any, d: Any, shape: Shape
-) -> None:
-    """From the gradient by y make that by z: multiply d (U, S) by the activation's derivative."""
-    if kind == SIGMOID:
-        _each_slope(sigmoid_slope, z, y, d, shape)
-    elif kind == TANH:
-        _each_slope(tanh_slope, z, y, d, shape)
-    elif kind == RELU:
-        _each_slope(relu_slope, z, y, d, shape)
-    elif kind == LEAKY_RELU:
-        _each_slope(leaky_relu_slope, z, y, d, shape)
-    elif kind == ELU:
-        _each_slope(elu_slope, z, y, d, shape)
-    elif kind == SOFTPLUS:
-        _each_slope(softplus_slope, z, y, d, shape)
-    elif kind == SILU:
-        _each_slope(silu_slope, z, y, d, shape)
-    elif kind == GELU:
-        _each_slope(gelu_slope, z, y, d, shape)
-    elif kind == STEP:
-        _each_slope(step_slope, z, y, d, shape)
-    elif kind == SOFTMAX:
-        _softmax_slope(y, d, shape)
+def multiply(d: Any, slope: Any, shape: Shape) -> None:
+    """Overwrite d (U, S) with d·slope."""
+    stride, samples, units = shape
+    for u in range(units):
+        for t in range(u * stride, u * stride + samples, width(d)):
+            store(d, t, load(d, t) * load(slope, t))

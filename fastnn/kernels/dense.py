@@ -23,6 +23,7 @@ from fastnn.kernels.simd import (
     put_totals,
     spread_rows,
     store_block,
+    times_stored,
     width,
     zeros,
 )
@@ -36,17 +37,23 @@ def _block(
     out: Any,
     stride: int,
     terms: int,
-    weight_strides: tuple,
+    strides: tuple,
+    times: bool,
     units: tuple,
     vectors: tuple,
 ) -> None:
-    """Overwrite out[u, t] with start[u] + Σ_k weights[k, u]·x[k, t], for a few units and vectors."""
-    by_term, by_unit, by_start = weight_strides
+    """Overwrite out[u, t] with start[u] + Σ_k weights[k, u]·x[k, t], for a few units and vectors.
+
+    With ``times``, that is multiplied by what out[u, t] was.
+    """
+    by_term, by_unit, by_start = strides
     sums = spread_rows(start, by_start, units, vectors)
     for k in range(terms):
         columns = load_columns(x, k * stride, vectors)
         sums = add_outer_spread(sums, offset(weights, k * by_term), by_unit, units, columns)
-    store_block(out, 0, stride, sums, units)
+    if times:
+        sums = times_stored(sums, out, stride, units)
+    store_block(out, stride, sums, units)
 
 
 @inlined
@@ -55,55 +62,54 @@ def _products(
     weights: Any,
     start: Any,
     out: Any,
-    stride: int,
-    samples: int,
+    shape: tuple,
     terms: int,
-    units: int,
-    weight_strides: tuple,
+    strides: tuple,
+    times: bool,
 ) -> None:
-    """Overwrite out (units, S) with start + weightsᵀ·x, in blocks."""
+    """The same for all units and vectors, in blocks; shape is (stride, S, units)."""
+    stride, samples, units = shape
+    _, by_unit, by_start = strides
     lanes = width(x)
-    by_term, by_unit, by_start = weight_strides
     for t in range(0, samples, 2 * lanes):
         xt = offset(x, t)
+        two = t + lanes < samples
         u = 0
-        while u + 4 <= units:
-            w, b, o = offset(weights, u * by_unit), offset(start, u * by_start), offset(out, u * stride + t)
-            if t + lanes < samples:
-                _block(xt, w, b, o, stride, terms, weight_strides, FOUR, TWO)
-            else:
-                _block(xt, w, b, o, stride, terms, weight_strides, FOUR, ONE)
-            u += 4
         while u < units:
-            w, b, o = offset(weights, u * by_unit), offset(start, u * by_start), offset(out, u * stride + t)
-            if t + lanes < samples:
-                _block(xt, w, b, o, stride, terms, weight_strides, ONE, TWO)
+            w, s, o = offset(weights, u * by_unit), offset(start, u * by_start), offset(out, u * stride + t)
+            if u + 4 <= units:
+                if two:
+                    _block(xt, w, s, o, stride, terms, strides, times, FOUR, TWO)
+                else:
+                    _block(xt, w, s, o, stride, terms, strides, times, FOUR, ONE)
+                u += 4
             else:
-                _block(xt, w, b, o, stride, terms, weight_strides, ONE, ONE)
-            u += 1
+                if two:
+                    _block(xt, w, s, o, stride, terms, strides, times, ONE, TWO)
+                else:
+                    _block(xt, w, s, o, stride, terms, strides, times, ONE, ONE)
+                u += 1
 
 
 @kernel
-def forward(
-    x: Any, weights: Any, bias: Any, z: Any, stride: int, samples: int, inputs: int, outputs: int
-) -> None:
-    """Overwrite z (O, S) with weightsᵀ·x + bias."""
-    _products(x, weights, bias, z, stride, samples, inputs, outputs, (outputs, 1, 1))
+def forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
+    """Overwrite z (O, S) with weightsᵀ·x + bias; shape is (stride, S, O)."""
+    _products(x, weights, bias, z, shape, inputs, (shape[2], 1, 1), False)
 
 
 @kernel
-def backward_inputs(
-    d: Any, weights: Any, zero: Any, dx: Any, stride: int, samples: int, inputs: int, outputs: int
-) -> None:
-    """Overwrite dx (I, S) with weights·d; ``zero`` points to a 0."""
-    _products(d, weights, zero, dx, stride, samples, outputs, inputs, (1, outputs, 0))
+def backward_inputs(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inputs: int) -> None:
+    """Multiply dx (I, S) by weights·d; shape is (stride, S, O), and ``zero`` points to a 0."""
+    stride, samples, outputs = shape
+    _products(d, weights, zero, dx, (stride, samples, inputs), outputs, (1, outputs, 0), True)
 
 
 @inlined
 def _weights_block(
-    x: Any, d: Any, dw: Any, stride: int, samples: int, outputs: int, add: bool, rows: tuple, columns: tuple
+    x: Any, d: Any, dw: Any, shape: tuple, add: bool, rows: tuple, columns: tuple
 ) -> None:
     """Overwrite (or add to) dw[i, o] with Σ_t x[i, t]·d[o, t], for a few inputs and outputs."""
+    stride, samples, outputs = shape
     sums = zeros(x, rows, columns)
     for t in range(0, samples, width(x)):
         sums = add_outer(sums, load_rows(x, t, stride, rows), load_rows(d, t, stride, columns))
@@ -111,40 +117,57 @@ def _weights_block(
 
 
 @inlined
-def _bias_block(d: Any, db: Any, stride: int, samples: int, add: bool, columns: tuple) -> None:
-    """Overwrite (or add to) db[o] with Σ_t d[o, t], for a few outputs."""
-    sums = zeros(d, columns, ONE)
-    for t in range(0, samples, width(d)):
-        sums = add_rows(sums, load_rows(d, t, stride, columns))
-    put_totals(db, 0, 1, sums, columns, add)
+def _weights_and_bias_block(
+    x: Any, d: Any, dw: Any, db: Any, shape: tuple, add: bool, rows: tuple, columns: tuple
+) -> None:
+    """The same, and overwrite (or add to) db[o] with Σ_t d[o, t], while the d are at hand."""
+    stride, samples, outputs = shape
+    sums, bias_sums = zeros(x, rows, columns), zeros(x, ONE, columns)
+    for t in range(0, samples, width(x)):
+        dt = load_rows(d, t, stride, columns)
+        sums = add_outer(sums, load_rows(x, t, stride, rows), dt)
+        bias_sums = add_rows(bias_sums, dt)
+    put_totals(dw, 0, outputs, sums, rows, add)
+    put_totals(db, 0, outputs, bias_sums, ONE, add)
+
+
+@inlined
+def _weights_columns(
+    x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int, add: bool, columns: tuple
+) -> None:
+    """The same for a few outputs and all inputs: blocks of 4 inputs, then 2 and 1; bias with the first."""
+    stride, outputs = shape[0], shape[2]
+    if inputs >= 4:
+        _weights_and_bias_block(x, d, dw, db, shape, add, FOUR, columns)
+        i = 4
+    elif inputs >= 2:
+        _weights_and_bias_block(x, d, dw, db, shape, add, TWO, columns)
+        i = 2
+    else:
+        _weights_and_bias_block(x, d, dw, db, shape, add, ONE, columns)
+        i = 1
+    while i < inputs:
+        xi, dwi = offset(x, i * stride), offset(dw, i * outputs)
+        if i + 4 <= inputs:
+            _weights_block(xi, d, dwi, shape, add, FOUR, columns)
+            i += 4
+        else:
+            _weights_block(xi, d, dwi, shape, add, ONE, columns)
+            i += 1
 
 
 @kernel
 def backward_weights(
-    x: Any, d: Any, dw: Any, db: Any, stride: int, samples: int, inputs: int, outputs: int, add: bool
+    x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int, add: bool
 ) -> None:
-    """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d over the samples."""
+    """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d; shape is (stride, S, O)."""
+    stride, _, outputs = shape
     o = 0
     while o < outputs:
-        do = offset(d, o * stride)
-        four = o + 4 <= outputs
-        i = 0
-        while i < inputs:
-            xi, dwi = offset(x, i * stride), offset(dw, i * outputs + o)
-            if i + 4 <= inputs:
-                if four:
-                    _weights_block(xi, do, dwi, stride, samples, outputs, add, FOUR, FOUR)
-                else:
-                    _weights_block(xi, do, dwi, stride, samples, outputs, add, FOUR, ONE)
-                i += 4
-            else:
-                if four:
-                    _weights_block(xi, do, dwi, stride, samples, outputs, add, ONE, FOUR)
-                else:
-                    _weights_block(xi, do, dwi, stride, samples, outputs, add, ONE, ONE)
-                i += 1
-        if four:
-            _bias_block(do, offset(db, o), stride, samples, add, FOUR)
+        do, dwo, dbo = offset(d, o * stride), offset(dw, o), offset(db, o)
+        if o + 4 <= outputs:
+            _weights_columns(x, do, dwo, dbo, shape, inputs, add, FOUR)
+            o += 4
         else:
-            _bias_block(do, offset(db, o), stride, samples, add, ONE)
-        o += 4 if four else 1
+            _weights_columns(x, do, dwo, dbo, shape, inputs, add, ONE)
+            o += 1

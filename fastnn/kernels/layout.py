@@ -25,8 +25,9 @@ FUSED = 14  # 1: the loss has its derivative by the output's z, 0: by y
 OPTIMIZER = 15
 INPUT_ROW = 16  # scratch rows for gathered inputs,
 TARGET_ROW = 17  # targets
-WEIGHT_ROW = 18  # and weights
-HEAD = 19
+WEIGHT_ROW = 18  # and weights,
+GRADIENT_ROW = 19  # and for the gradient by the outputs
+HEAD = 20
 
 # The numbers of a layer.
 LAYER_INPUTS = 0
@@ -35,8 +36,8 @@ LAYER_ACTIVATION = 2
 LAYER_WEIGHTS = 3  # where they start in the parameter vector
 LAYER_BIAS = 4
 LAYER_Z = 5  # scratch rows of weightsᵀ·x + bias,
-LAYER_Y = 6  # of its activation (the same rows where the derivative does not need z)
-LAYER_D = 7  # and of the gradient by z
+LAYER_Y = 6  # of its activation (the same rows where nobody needs z any more),
+LAYER_D = 7  # and of the activation's derivative, which becomes the gradient by z
 LAYER_FIELDS = 8
 
 # Real numbers that govern a run.

@@ -97,15 +97,15 @@ def _tile(
         x = offset(scratch, plan[INPUT_ROW] * stride)
         t = offset(scratch, plan[TARGET_ROW] * stride)
         w = offset(scratch, plan[WEIGHT_ROW] * stride)
-    y = tile.forward(plan, parameters, x, scratch, samples)
-    spare = offset(scratch, plan[INPUT_ROW] * stride)
-    sums[BATCH_LOSS] += tile.loss(plan, y, t, w, scratch, spare, samples)
+    training = plan[OPTIMIZER] != optimizers.EVALUATE
+    y = tile.forward(plan, parameters, x, scratch, samples, training)
+    sums[BATCH_LOSS] += tile.loss(plan, y, t, w, scratch, samples)
     if plan[WEIGHTED] != 0:
         for s in range(count):
             sums[BATCH_WEIGHT] += w[s]
     else:
         sums[BATCH_WEIGHT] += count
-    if plan[OPTIMIZER] != optimizers.EVALUATE:
+    if training:
         zero = offset(gradient, plan[PARAMETERS])
         tile.backward(plan, parameters, gradient, x, scratch, zero, samples, done > 0)
     return count

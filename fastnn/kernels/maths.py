@@ -258,19 +258,25 @@ def log1p(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """1/(1 + e**-x); never less than e**-708 (e**-87 in float32).
 
-    With s a power of two and c = r·coth(r/2), e**-x = s·(c + r)/(c - r). As a division is needed anyway, this
-    halves the polynomial: c is even in r.
+    With -x = n·ln 2 + r, s = 2**n and c = r·coth(r/2), e**-x = s·(c + r)/(c - r). As a division is needed anyway,
+    this halves the polynomial: c is even in r.
     """
     limit = 708.0 if is_double(x) else 87.0
-    raised, high, low = reduce(minimum(limit, maximum(-limit, -x)))
-    s, r = power_of_two(raised), high - low
-    square = r * r
-    c = polynomial(square, COTH) if is_double(r) else polynomial(square, COTH_SINGLE)
-    near, twice = fma(square, c, 2.0) - r, r + r
-    # In place of c + r: what near lost in rounding then acts like an error of c, which hardly matters.
-    far = near + twice
-    lost = twice - (far - near)
-    return near / fma(s, far, fma(s, lost, near))
+    x = minimum(limit, maximum(-limit, x))
+    raised = fma(x, -LOG2_E, magic(x))
+    n = raised - magic(x)
+    if is_double(x):
+        minus_r = fma(n, LN2[1], fma(n, LN2[0], x))
+        square = minus_r * minus_r
+        c = polynomial(square, COTH)
+    else:
+        minus_r = fma(n, LN2_SINGLE[1], fma(n, LN2_SINGLE[0], x))
+        square = minus_r * minus_r
+        c = polynomial(square, COTH_SINGLE)
+    s, near = power_of_two(raised), fma(square, c, 2.0) + minus_r
+    # s·(c + r) + near, without rounding c + r. What near lost in rounding acts like an error of c, which
+    # hardly matters.
+    return near / fma(s, near, fma(-(minus_r + minus_r), s, near))
 
 
 @inlined

@@ -30,7 +30,7 @@ def predict(
         samples = (used + lanes - 1) // lanes * lanes
         for s in range(samples):
             gather(inputs, start + min(s, used - 1), features, x, stride, s)
-        y = tile.forward(plan, parameters, x, scratch, samples)
+        y = tile.forward(plan, parameters, x, scratch, samples, False)
         for s in range(used):
             for k in range(units):
                 outputs[(start + s) * units + k] = y[k * stride + s]

@@ -57,11 +57,11 @@ MAGIC, MAGIC_SINGLE = 1.5 * 2.0**52 + 1023, 1.5 * 2.0**23 + 127
 
 
 class Lanes(types.Type):
-    """One number for each sample of a vector register."""
+    """One number for each sample of a vector register, or of a few registers."""
 
-    def __init__(self, dtype: types.Float) -> None:
+    def __init__(self, dtype: types.Float, registers: int = 1) -> None:
         self.dtype = dtype
-        self.count = VECTOR_BYTES * 8 // dtype.bitwidth
+        self.count = registers * VECTOR_BYTES * 8 // dtype.bitwidth
         super().__init__(name=f"Lanes({dtype}, {self.count})")
 
     def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
@@ -583,11 +583,18 @@ def add_outer_spread(block: Any, p: Any, stride: int, rows: tuple, b: Any) -> An
     return add_outer(block, tuple(p[r * stride] for r in range(len(rows))), b)
 
 
-def store_block(p: Any, at: int, stride: int, block: Any, rows: tuple) -> None:
-    """Overwrite consecutive vectors in each of the rows."""
+def times_stored(block: Any, p: Any, stride: int, rows: tuple) -> Any:
+    """block[r, c] times the vectors where ``store_block`` would put it."""
+    columns = len(block) // len(rows)
+    places = [i // columns * stride + i % columns * LANES[p.dtype] for i in range(len(block))]
+    return tuple(lanes * load(p, at) for lanes, at in zip(block, places, strict=True))
+
+
+def store_block(p: Any, stride: int, block: Any, rows: tuple) -> None:
+    """Overwrite the first vectors of each of the rows."""
     columns = len(block) // len(rows)
     for i, lanes in enumerate(block):
-        store(p, at + i // columns * stride + i % columns * len(lanes), lanes)
+        store(p, i // columns * stride + i % columns * len(lanes), lanes)
 
 
 def put_totals(p: Any, at: int, stride: int, block: Any, rows: tuple, add: bool) -> None:
@@ -781,26 +788,51 @@ def _lower_add_outer_spread(context, builder, sig, args):
     return _emit_add_outer(context, builder, sig.return_type, block, spread, _unpack(builder, b))
 
 
-@type_callable(store_block)
-def _type_store_block(context):
-    def typer(p, at, stride, block, rows):
+def _places_of_block(context, builder, block_type, rows_type, p, stride):
+    """The address of each vector of a block."""
+    lanes, columns = block_type.dtype, len(block_type) // len(rows_type)
+    for i in range(len(block_type)):
+        row = _index(context, builder, None, stride, i // columns)
+        here = builder.add(row, ir.Constant(stride.type, i % columns * lanes.count))
+        yield _vector_address(context, builder, lanes, p, here)
+
+
+@type_callable(times_stored)
+def _type_times_stored(context):
+    def typer(block, p, stride, rows):
         if isinstance(p, Pointer) and isinstance(block, types.UniTuple):
-            return signature(types.none, p, types.intp, types.intp, block, rows)
+            return signature(block, block, p, types.intp, rows)
         return None
 
     return typer
 
 
-@lower_builtin(store_block, Pointer, types.intp, types.intp, types.UniTuple, types.BaseTuple)
+@lower_builtin(times_stored, types.UniTuple, Pointer, types.intp, types.BaseTuple)
+def _lower_times_stored(context, builder, sig, args):
+    block, p, stride, _ = args
+    align = sig.return_type.dtype.dtype.bitwidth // 8
+    places = _places_of_block(context, builder, sig.return_type, sig.args[3], p, stride)
+    stored = [builder.load(place, align=align) for place in places]
+    values = [builder.fmul(a, b) for a, b in zip(_unpack(builder, block), stored, strict=True)]
+    return _pack(context, builder, sig.return_type, values)
+
+
+@type_callable(store_block)
+def _type_store_block(context):
+    def typer(p, stride, block, rows):
+        if isinstance(p, Pointer) and isinstance(block, types.UniTuple):
+            return signature(types.none, p, types.intp, block, rows)
+        return None
+
+    return typer
+
+
+@lower_builtin(store_block, Pointer, types.intp, types.UniTuple, types.BaseTuple)
 def _lower_store_block(context, builder, sig, args):
-    p, at, stride, block, _ = args
-    lanes = sig.args[3].dtype
-    columns = len(sig.args[3]) // len(sig.args[4])
-    for i, value in enumerate(_unpack(builder, block)):
-        here = _index(context, builder, at, stride, i // columns)
-        here = builder.add(here, ir.Constant(at.type, i % columns * lanes.count))
-        address = _vector_address(context, builder, lanes, p, here)
-        builder.store(value, address, align=lanes.dtype.bitwidth // 8)
+    p, stride, block, _ = args
+    places = _places_of_block(context, builder, sig.args[2], sig.args[3], p, stride)
+    for value, place in zip(_unpack(builder, block), places, strict=True):
+        builder.store(value, place, align=sig.args[0].dtype.bitwidth // 8)
     return context.get_dummy_value()
 
 
