@@ -65,15 +65,21 @@ LOG = (
     0.14617807153417325,
 )
 LOG_SINGLE = (0.6666666865348816, 0.4000012278556824, 0.28550779819488525, 0.23331613838672638)
-# (r·coth(r/2) - 2)/r² as a function of r², for |r| <= ln(2)/2
-COTH = (
-    0.1666666666666666,
-    -0.0027777777777562864,
-    6.613756470855508e-05,
-    -1.6534058842837582e-06,
-    4.1437096880780196e-08,
+# k·r·coth(r/2) as a function of r², for |r| <= ln(2)/2. With this k, k·(r·coth(r/2) ± r) lies in the upper part
+# of [1, 2), where rounding costs least.
+COTH_K = 0.84375
+COTH = tuple(
+    COTH_K * c
+    for c in (
+        2.0,
+        0.1666666666666666,
+        -0.0027777777777562864,
+        6.613756470855508e-05,
+        -1.6534058842837582e-06,
+        4.1437096880780196e-08,
+    )
 )
-COTH_SINGLE = (0.1666666716337204, -0.002777764340862632, 6.584008951904252e-05)
+COTH_SINGLE = tuple(COTH_K * c for c in (2.0, 0.16666655242443085, -0.002769838785752654))
 # (tanh(x) - x)/x³ as a function of x², for |x| <= 0.3
 TANH = (
     -0.3333333333333333,
@@ -258,8 +264,8 @@ def log1p(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """1/(1 + e**-x); never less than e**-708 (e**-87 in float32).
 
-    With -x = n·ln 2 + r, s = 2**n and c = r·coth(r/2), e**-x = s·(c + r)/(c - r). As a division is needed anyway,
-    this halves the polynomial: c is even in r.
+    With -x = n·ln 2 + r, s = 2**n and c = k·r·coth(r/2), e**-x = s·(c + k·r)/(c - k·r). As a division is needed
+    anyway, this halves the polynomial: c is even in r.
     """
     limit = 708.0 if is_double(x) else 87.0
     x = minimum(limit, maximum(-limit, x))
@@ -273,10 +279,10 @@ def sigmoid(x: Any) -> Any:
         minus_r = fma(n, LN2_SINGLE[1], fma(n, LN2_SINGLE[0], x))
         square = minus_r * minus_r
         c = polynomial(square, COTH_SINGLE)
-    s, near = power_of_two(raised), fma(square, c, 2.0) + minus_r
-    # s·(c + r) + near, without rounding c + r. What near lost in rounding acts like an error of c, which
-    # hardly matters.
-    return near / fma(s, near, fma(-(minus_r + minus_r), s, near))
+    near = fma(minus_r, COTH_K, c)
+    # Not c + k·r: what near lost in rounding then acts like an error of c, which hardly matters.
+    far = fma(minus_r, -2.0 * COTH_K, near)
+    return near / fma(power_of_two(raised), far, near)
 
 
 @inlined
