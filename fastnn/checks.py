@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 
-DTYPES = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 NUMBER_KINDS = "biuf"  # booleans, whole and real numbers, as NumPy names kinds of dtypes
 
 
@@ -23,13 +23,19 @@ def whole_number(value: Any, name: str, *, least: int, most: int | None = None) 
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is {value!r}; {accepted} is needed")
-    if value < least or (most is not None and value > most):
-        raise ValueError(f"{name} is {value}; {accepted} is needed")
-    return int(value)
+    number = int(value)
+    if number < least or (most is not None and number > most):
+        raise ValueError(f"{name} is {number}; {accepted} is needed")
+    return number
 
 
 def real_number(
-    value: Any, name: str, *, above: float | None = None, least: float | None = None, below: float | None = None
+    value: Any,
+    name: str,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
 ) -> float:
     """``value`` as a finite float; TypeError if it is no number, ValueError if it is out of range."""
     bounds = [

@@ -150,6 +150,7 @@ class EntryFunction:
         return len(self._function.signatures)
 
     def __call__(self, *arguments: Any) -> None:
+        """Run it; what it overwrites is said where it is made."""
         if numba.config.DISABLE_JIT:
             with np.errstate(all="ignore"):  # compiled code does not warn either
                 self._function(*arguments)

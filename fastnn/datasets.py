@@ -37,10 +37,10 @@ def circle(density: int = 10) -> tuple[Doubles, Doubles]:
     """
     density = checks.whole_number(density, "density", least=1, most=MOST_DENSITY)
     axis = -2.0 + 4.0 * np.arange(density + 1) / density
-    X = np.empty((density + 1, density + 1, 2))
-    X[:, :, 0] = axis[:, np.newaxis]
-    X[:, :, 1] = axis
-    X = X.reshape(-1, 2)
+    grid = np.empty((density + 1, density + 1, 2))
+    grid[:, :, 0] = axis[:, np.newaxis]
+    grid[:, :, 1] = axis
+    X = grid.reshape(-1, 2)
     return X, np.where(X[:, 0] * X[:, 0] + X[:, 1] * X[:, 1] < 1.0, 1.0, 0.0)
 
 

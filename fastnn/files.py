@@ -100,7 +100,9 @@ def _description(header: Array) -> dict[str, Any]:
         raise ValueError("its header is not that of a network")
     version = found.get("version")
     if version != VERSION:
-        raise ValueError(f"its version is {version!r}; this fastnn reads version {VERSION}, a later one may read it")
+        raise ValueError(
+            f"its version is {version!r}; this fastnn reads version {VERSION}, a later one may read it"
+        )
     layers = found.get("layers")
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
         raise ValueError("its header has no list of layers")

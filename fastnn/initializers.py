@@ -22,7 +22,7 @@ class Stream:
         # Both are the Mersenne Twister and make doubles in the same way, so its state is all that is needed.
         *key, position = random.Random(seed).getstate()[1]
         self._twister = np.random.RandomState()
-        self._twister.set_state(("MT19937", np.array(key, np.uint32), position))
+        self._twister.set_state(("MT19937", np.array(key, np.uint32), position, 0, 0.0))
 
     def uniform(self, count: int) -> Doubles:
         """The next numbers from [0, 1)."""

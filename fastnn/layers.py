@@ -140,4 +140,3 @@ def parameter_views(layer: LayerShape, parameters: Array, start: int) -> tuple[A
     split = start + layer.inputs * layer.units
     weights = parameters[start:split].reshape(layer.inputs, layer.units)
     return weights, parameters[split : split + layer.units]
-

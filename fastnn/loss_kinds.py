@@ -29,7 +29,9 @@ class Loss:
             return self.kind, False
         if activation not in self.from_logits:
             fitting = " or ".join(self.from_logits)
-            raise ValueError(f"loss {name!r} needs {fitting} outputs; the last layer's activation is {activation!r}")
+            raise ValueError(
+                f"loss {name!r} needs {fitting} outputs; the last layer's activation is {activation!r}"
+            )
         return self.from_logits[activation], True
 
 
@@ -37,9 +39,7 @@ LOSSES = {
     "mse": Loss(kinds.MSE),
     "half_sse": Loss(kinds.HALF_SSE),
     "mae": Loss(kinds.MAE),
-    "binary_cross_entropy": Loss(
-        from_logits={"sigmoid": kinds.BINARY_CROSS_ENTROPY}, probabilities=True
-    ),
+    "binary_cross_entropy": Loss(from_logits={"sigmoid": kinds.BINARY_CROSS_ENTROPY}, probabilities=True),
     "cross_entropy": Loss(
         from_logits={
             "softmax": kinds.CROSS_ENTROPY_OF_SOFTMAX,

@@ -54,9 +54,7 @@ def mae(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
     return _of_predictions("mae", predictions, targets, sample_weight)
 
 
-def cross_entropy(
-    predictions: Any, targets: Any, sample_weight: Any = None, *, epsilon: float = EPSILON
-) -> float:
+def cross_entropy(predictions: Any, targets: Any, sample_weight: Any = None, *, epsilon: float = EPSILON) -> float:
     """-Σ t·ln(p + epsilon) over the outputs, and the mean over the samples; p are probabilities.
 
     A network's own cross entropy is computed from its logits and needs no epsilon.
@@ -67,7 +65,8 @@ def cross_entropy(
     0.287682
     """
     p, single = _rows(predictions)
-    shares = checks.class_targets(_targets(targets, single), *p.shape, p.dtype, "targets")
+    rows, outputs = p.shape
+    shares = checks.class_targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
     return _evaluate(kinds.CROSS_ENTROPY_OF_PROBABILITIES, _logarithm_of(p, epsilon), shares, sample_weight)
 
 
@@ -82,12 +81,11 @@ def binary_cross_entropy(
     1.386294
     """
     p, single = _rows(predictions)
-    t = checks.targets(_targets(targets, single), *p.shape, p.dtype, "targets")
+    rows, outputs = p.shape
+    t = checks.targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
     both = np.hstack([_logarithm_of(p, epsilon), _logarithm_of(1.0 - p, epsilon)])
-    total = _evaluate(
-        kinds.CROSS_ENTROPY_OF_PROBABILITIES, both, np.hstack([t, 1.0 - t]), sample_weight
-    )
-    return total / p.shape[1]
+    total = _evaluate(kinds.CROSS_ENTROPY_OF_PROBABILITIES, both, np.hstack([t, 1.0 - t]), sample_weight)
+    return total / float(outputs)
 
 
 def _rows(predictions: Any) -> tuple[checks.Array, bool]:
@@ -112,7 +110,8 @@ def _logarithm_of(p: checks.Array, epsilon: float) -> checks.Array:
 
 def _of_predictions(name: str, predictions: Any, targets: Any, sample_weight: Any) -> float:
     p, single = _rows(predictions)
-    t = checks.targets(_targets(targets, single), *p.shape, p.dtype, "targets")
+    rows, outputs = p.shape
+    t = checks.targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
     kind = LOSSES[name].kind
     assert kind is not None
     return _evaluate(kind, p, t, sample_weight)

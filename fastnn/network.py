@@ -262,21 +262,21 @@ class Sequential:
         TypeError, ValueError
             If an argument is not that, before anything is changed.
         """
-        options = {
-            "epochs": checks.whole_number(epochs, "epochs", least=1, most=MOST_EPOCHS),
-            "batch_size": batch_size and checks.whole_number(batch_size, "batch_size", least=1),
-            "optimizer": optimizer_of(optimizer),
-            "shuffle": checks.truth(shuffle, "shuffle"),
-            "seed": self.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=MOST_SEED),
-            "log_every": None if log_every is None else checks.whole_number(log_every, "log_every", least=1),
-        }
+        options = training.Options(
+            epochs=checks.whole_number(epochs, "epochs", least=1, most=MOST_EPOCHS),
+            batch_size=None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1),
+            optimizer=optimizer_of(optimizer),
+            shuffle=checks.truth(shuffle, "shuffle"),
+            seed=self.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=MOST_SEED),
+            log_every=None if log_every is None else checks.whole_number(log_every, "log_every", least=1),
+        )
         self._refuse_steps()
         problem, rows, dataset = self._problem(X, y, sample_weight, loss)
 
         def report(history: History) -> None:
             self.history = history
 
-        training.fit(problem, self._parameters, rows, dataset=dataset, report=report, **options)
+        training.fit(problem, self._parameters, rows, dataset, options, report)
         assert self.history is not None
         return self.history
 
@@ -348,14 +348,27 @@ class Sequential:
         rows = [("layer", "weights", "activation", "initializer", "parameters")]
         for i, (layer, shape) in enumerate(zip(self.layers, self._shapes, strict=True)):
             size = f"({shape.inputs}, {shape.units})"
-            rows.append((f"dense {i + 1}", size, layer.activation, layer.initializer or "own", f"{shape.parameters:,}"))
+            rows.append(
+                (
+                    f"dense {i + 1}",
+                    size,
+                    layer.activation,
+                    layer.initializer or "own",
+                    f"{shape.parameters:,}",
+                )
+            )
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         lines = [
-            "  ".join([*(f"{cell:<{w}}" for cell, w in zip(row[:4], widths, strict=False)), f"{row[4]:>{widths[4]}}"])
+            "  ".join(
+                [
+                    *(f"{cell:<{w}}" for cell, w in zip(row[:4], widths, strict=False)),
+                    f"{row[4]:>{widths[4]}}",
+                ]
+            )
             for row in rows
         ]
-        size = self._parameters.nbytes
-        lines.append(f"{len(self._parameters):,} parameters, {size:,} bytes, {self.dtype}, {self.inputs} inputs")
+        count, memory = len(self._parameters), self._parameters.nbytes
+        lines.append(f"{count:,} parameters, {memory:,} bytes, {self.dtype}, {self.inputs} inputs")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -444,12 +457,15 @@ def load(path: str | PathLike[str]) -> Sequential:
     """
     description, parameters = files.read(path)
     try:
-        layers = [Dense(layer["units"], layer.get("activation")) for layer in description["layers"]]
+        described: list[dict[str, Any]] = description["layers"]
         net = Sequential(
-            layers, inputs=description["inputs"], seed=description.get("seed"), dtype=parameters.dtype.name
+            [Dense(layer["units"], layer.get("activation", "")) for layer in described],
+            inputs=description["inputs"],
+            seed=description.get("seed", -1),
+            dtype=parameters.dtype.name,
         )
         net.parameters = parameters
-        initializers = [description.get("initializer"), *(layer.get("initializer") for layer in description["layers"])]
+        initializers = [description.get("initializer"), *(layer.get("initializer") for layer in described)]
         for name in initializers:
             if name is not None:
                 checks.choice(name, "initializer", INITIALIZERS)

@@ -46,17 +46,13 @@ class Problem:
     def plan(self, rows: Rows, **task: Any) -> Plan:
         """The plan for a task on rows."""
         described = Task(loss=self.loss, fused=self.fused, weighted=rows.weights is not None, **task)
-        return make_plan(
-            self.layers, rows.X.shape[1], rows.y.shape[1], len(rows.X), rows.dtype, described
-        )
+        return make_plan(self.layers, rows.X.shape[1], rows.y.shape[1], len(rows.X), rows.dtype, described)
 
 
 class Run:
     """All the memory of a run, and how far it has got."""
 
-    def __init__(
-        self, plan: Plan, data: tuple[Array, Array, Array], parameters: Array, numbers: Doubles
-    ) -> None:
+    def __init__(self, plan: Plan, data: tuple[Array, Array, Array], parameters: Array, numbers: Doubles) -> None:
         dtype, length = plan.dtype, plan.vector_length
         lanes = LANES[dtype]
         self.plan = plan
@@ -150,34 +146,45 @@ def _packed(rows: Rows, plan: Plan, dataset: Dataset | None) -> tuple[Array, Arr
     return rows.packed(plan) if dataset is None else dataset.packed(rows, plan)
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to train, after all checks; as ``Sequential.fit`` has them."""
+
+    epochs: int
+    batch_size: int | None
+    optimizer: SGD
+    shuffle: bool
+    seed: int
+    log_every: int | None
+
+
 def fit(
     problem: Problem,
     parameters: Array,
     rows: Rows,
-    *,
     dataset: Dataset | None,
-    epochs: int,
-    batch_size: int | None,
-    optimizer: SGD,
-    shuffle: bool,
-    seed: int,
-    log_every: int | None,
+    options: Options,
     report: Callable[[History], None],
 ) -> None:
     """Train. However it ends: overwrite ``parameters`` with those of the last finished update, and report."""
-    if batch_size is None:
+    if options.batch_size is None:
         rows = rows.counting() if dataset is None else dataset.counting(rows)
     plan = problem.plan(
-        rows, optimizer=optimizer.kind, epochs=epochs, batch_size=batch_size, shuffled=shuffle, seed=seed
+        rows,
+        optimizer=options.optimizer.kind,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        shuffled=options.shuffle,
+        seed=options.seed,
     )
-    data = _packed(rows, plan, dataset) if batch_size is None else rows.flat()
-    run = Run(plan, data, parameters, optimizer.numbers())
+    data = _packed(rows, plan, dataset) if options.batch_size is None else rows.flat()
+    run = Run(plan, data, parameters, options.optimizer.numbers())
     start = time.perf_counter()
     logged = 0
     try:
         for _ in run.chunks():
-            if log_every is not None:
-                logged = _log(run.losses, logged, log_every, epochs)
+            if options.log_every is not None:
+                logged = _log(run.losses, logged, options.log_every, options.epochs)
     finally:
         parameters[:] = run.vectors[0][: len(parameters)]
         seconds = time.perf_counter() - start
@@ -194,7 +201,8 @@ def fit(
     if run.cursor[layout.STATUS] == layout.DIVERGED:
         warnings.warn(
             f"the loss was no longer finite after epoch {run.epochs}; the last finite parameters are kept. "
-            f"Try a smaller learning rate than {optimizer.learning_rate:g}, or scale inputs and targets to about 1",
+            f"Try a smaller learning rate than {options.optimizer.learning_rate:g}, "
+            "or scale inputs and targets to about 1",
             RuntimeWarning,
             stacklevel=3,
         )

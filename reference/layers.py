@@ -20,13 +20,9 @@ class Neuron:
     0.9990889488055994
     """
 
-    def __init__(
-        self, weights: Iterable[float], bias: float = 0.0, activation: str = "identity"
-    ) -> None:
+    def __init__(self, weights: Iterable[float], bias: float = 0.0, activation: str = "identity") -> None:
         if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation of a neuron is {activation!r}; known are {', '.join(ACTIVATIONS)}"
-            )
+            raise ValueError(f"activation of a neuron is {activation!r}; known are {', '.join(ACTIVATIONS)}")
         self.weights = [float(weight) for weight in weights]
         self.bias = float(bias)
         self.function, self.derivative = ACTIVATIONS[activation]
@@ -105,9 +101,7 @@ class Dense:
         if self._own_weights is None:
             name = self.initializer or initializer or default_initializer(self.activation)
             draw = INITIALIZERS[name]
-            columns = [
-                [draw(r, inputs, self.units) for _ in range(inputs)] for _ in range(self.units)
-            ]
+            columns = [[draw(r, inputs, self.units) for _ in range(inputs)] for _ in range(self.units)]
         else:
             rows = self._own_weights
             if len(rows) != inputs or any(len(row) != self.units for row in rows):
@@ -118,9 +112,7 @@ class Dense:
         # Softmax needs the whole row: its neurons deliver z, and the layer does the rest.
         activation = "identity" if self.activation == "softmax" else self.activation
         self.inputs = inputs
-        self.neurons = [
-            Neuron(column, bias, activation) for column, bias in zip(columns, self._own_bias)
-        ]
+        self.neurons = [Neuron(column, bias, activation) for column, bias in zip(columns, self._own_bias)]
 
     def forward(self, inputs: Sequence[float]) -> list[float]:
         """inputs (I,) -> outputs (U,)."""

@@ -67,10 +67,7 @@ def binary_cross_entropy(p: Row, t: Row, epsilon: float = EPSILON) -> float:
 
 def binary_cross_entropy_derivative(p: Row, t: Row, epsilon: float = EPSILON) -> list[float]:
     """dl/dp_k = ((1 - t_k) / (1 - p_k + epsilon) - t_k / (p_k + epsilon)) / K."""
-    return [
-        ((1.0 - t_k) / (1.0 - p_k + epsilon) - t_k / (p_k + epsilon)) / len(p)
-        for p_k, t_k in zip(p, t)
-    ]
+    return [((1.0 - t_k) / (1.0 - p_k + epsilon) - t_k / (p_k + epsilon)) / len(p) for p_k, t_k in zip(p, t)]
 
 
 def cross_entropy(p: Row, t: Row, epsilon: float = EPSILON) -> float:

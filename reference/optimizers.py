@@ -13,9 +13,7 @@ class SGD:
     step ahead and uses g + m v.
     """
 
-    def __init__(
-        self, learning_rate: float = 0.01, *, momentum: float = 0.0, nesterov: bool = False
-    ) -> None:
+    def __init__(self, learning_rate: float = 0.01, *, momentum: float = 0.0, nesterov: bool = False) -> None:
         if not (learning_rate > 0.0 and math.isfinite(learning_rate)):
             raise ValueError(f"learning_rate is {learning_rate}; it must be positive and finite")
         if not 0.0 <= momentum < 1.0:

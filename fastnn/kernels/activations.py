@@ -84,9 +84,7 @@ def step(z: Any) -> Any:
 
 
 @inlined
-def _each(
-    function: Callable[..., Any], z: Any, y: Any, slope: Any, shape: Shape, with_slope: bool
-) -> None:
+def _each(function: Callable[..., Any], z: Any, y: Any, slope: Any, shape: Shape, with_slope: bool) -> None:
     """Overwrite y (U, S) with the value at z and, if asked for, slope (U, S) with the derivative."""
     stride, samples, units = shape
     for u in range(units):

@@ -15,8 +15,8 @@ from fastnn.kernels.simd import (
     ONE,
     TWO,
     add_outer,
-    add_rows,
     add_outer_spread,
+    add_rows,
     load_columns,
     load_rows,
     offset,
@@ -105,9 +105,7 @@ def backward_inputs(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inpu
 
 
 @inlined
-def _weights_block(
-    x: Any, d: Any, dw: Any, shape: tuple, add: bool, rows: tuple, columns: tuple
-) -> None:
+def _weights_block(x: Any, d: Any, dw: Any, shape: tuple, add: bool, rows: tuple, columns: tuple) -> None:
     """Overwrite (or add to) dw[i, o] with Σ_t x[i, t]·d[o, t], for a few inputs and outputs."""
     stride, samples, outputs = shape
     sums = zeros(x, rows, columns)
@@ -157,9 +155,7 @@ def _weights_columns(
 
 
 @kernel
-def backward_weights(
-    x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int, add: bool
-) -> None:
+def backward_weights(x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int, add: bool) -> None:
     """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d; shape is (stride, S, O)."""
     stride, _, outputs = shape
     o = 0

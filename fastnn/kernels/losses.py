@@ -97,9 +97,7 @@ def cross_entropy_of_probabilities_slope(z: Any, y: Any, t: Any) -> Any:
 
 
 @inlined
-def _each(
-    loss: Callable[..., Any], slope: Callable[..., Any], rows: Rows, shape: Shape, scale: float
-) -> float:
+def _each(loss: Callable[..., Any], slope: Callable[..., Any], rows: Rows, shape: Shape, scale: float) -> float:
     """Overwrite d (K, S) with weight·scale·slope; the sum of weight·scale·loss over all samples."""
     z, y, targets, weights, d = rows
     stride, samples, outputs = shape

@@ -18,9 +18,7 @@ def gather(source: Any, row: int, count: int, target: Any, stride: int, sample: 
 
 
 @kernel
-def predict(
-    plan: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, first: int, count: int
-) -> None:
+def predict(plan: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, first: int, count: int) -> None:
     """Overwrite ``count`` rows of the outputs (n, K), from row ``first`` on, from rows of the inputs (n, F)."""
     stride, features, units = plan[STRIDE], plan[INPUTS], plan[OUTPUTS]
     lanes = width(scratch)

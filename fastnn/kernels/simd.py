@@ -29,8 +29,6 @@ from numba.extending import (
     type_callable,
 )
 
-# ruff: noqa: ANN001, ANN202 -- lowering functions all have the shape (context, builder, sig, args)
-
 
 def _vector_bytes() -> int:
     """Bytes of the machine's widest vector register, as Numba will be told of it."""
@@ -396,8 +394,7 @@ def _type_polynomial(context):
 def _lower_polynomial(context, builder, sig, args):
     x, fused = args[0], _call("fmuladd")
     spread = [
-        _number_to_lanes(context, builder, sig.args[1].dtype, sig.args[0], c)
-        for c in _unpack(builder, args[1])
+        _number_to_lanes(context, builder, sig.args[1].dtype, sig.args[0], c) for c in _unpack(builder, args[1])
     ]
     value = spread[-1]
     for c in spread[-2::-1]:
@@ -775,9 +772,7 @@ def _type_add_outer_spread(context):
     return typer
 
 
-@lower_builtin(
-    add_outer_spread, types.UniTuple, Pointer, types.intp, types.BaseTuple, types.UniTuple
-)
+@lower_builtin(add_outer_spread, types.UniTuple, Pointer, types.intp, types.BaseTuple, types.UniTuple)
 def _lower_add_outer_spread(context, builder, sig, args):
     block, p, stride, _, b = args
     vector_type = _lanes_type(context, sig.return_type.dtype)
@@ -846,9 +841,7 @@ def _type_put_totals(context):
     return typer
 
 
-@lower_builtin(
-    put_totals, Pointer, types.intp, types.intp, types.UniTuple, types.BaseTuple, types.boolean
-)
+@lower_builtin(put_totals, Pointer, types.intp, types.intp, types.UniTuple, types.BaseTuple, types.boolean)
 def _lower_put_totals(context, builder, sig, args):
     p, at, stride, block, _, add = args
     columns = len(sig.args[3]) // len(sig.args[4])
