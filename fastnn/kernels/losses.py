@@ -66,7 +66,8 @@ def absolute_error_slope(z: Any, y: Any, t: Any) -> Any:
 @inlined
 def binary_cross_entropy(z: Any, y: Any, t: Any) -> Any:
     """-t·ln y - (1 - t)·ln(1 - y) for y = sigmoid(z), as softplus(z) - t·z."""
-    return fma(-t, z, maths.softplus(z))
+    # For t = 1 and great z both parts of the difference are exactly z: it has to come first.
+    return fma(-t, z, maximum(0.0, z)) + maths.softplus_above_relu(z)
 
 
 @inlined
@@ -131,11 +132,11 @@ def _cross_entropy_of_softmax(rows: Rows, shape: Shape) -> float:
             likeliest = maximum(likeliest, load(y, at))
             mass = mass + load(targets, at)
         # The greatest z has y = e**0 / Σ e**(z - greatest).
-        log_sum = greatest - maths.log_positive(likeliest)
+        log_sum = -maths.log_positive(likeliest)
         of_sample = fill(weight, 0.0)
         for at in range(s, outputs * stride + s, stride):
             t = load(targets, at)
-            of_sample = fma(t, log_sum - load(z, at), of_sample)
+            of_sample = fma(t, (greatest - load(z, at)) + log_sum, of_sample)
             store(d, at, select(used, weight * fma(mass, load(y, at), -t), 0.0))
         sum_ = sum_ + select(used, weight * of_sample, 0.0)
     return float(total(sum_))

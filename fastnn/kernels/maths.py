@@ -296,9 +296,15 @@ def tanh(x: Any) -> Any:
 
 
 @inlined
+def softplus_above_relu(x: Any) -> Any:
+    """ln(1 + e**x) - max(x, 0) = ln(1 + e**-|x|)."""
+    return log1p(exp_of_negative(-absolute(x)))
+
+
+@inlined
 def softplus(x: Any) -> Any:
-    """ln(1 + e**x) = max(x, 0) + ln(1 + e**-|x|)."""
-    return maximum(0.0, x) + log1p(exp_of_negative(-absolute(x)))
+    """ln(1 + e**x)."""
+    return maximum(0.0, x) + softplus_above_relu(x)
 
 
 @inlined
