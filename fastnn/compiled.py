@@ -82,7 +82,7 @@ def _digest_of_sources() -> str:
     functions, which is part of the cache's key: after an edit in any kernel they are compiled anew.
     """
     digest = hashlib.sha256()
-    for path in sorted(Path(kernels.__path__[0]).glob("*.py")):
+    for path in sorted(Path(kernels.__path__[0]).rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

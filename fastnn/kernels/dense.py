@@ -111,7 +111,7 @@ def _weights_block(x: Any, d: Any, dw: Any, shape: tuple, add: bool, rows: tuple
     sums = zeros(x, rows, columns)
     for t in range(0, samples, width(x)):
         sums = add_outer(sums, load_rows(x, t, stride, rows), load_rows(d, t, stride, columns))
-    put_totals(dw, 0, outputs, sums, rows, add)
+    put_totals(dw, outputs, sums, rows, add)
 
 
 @inlined
@@ -125,8 +125,8 @@ def _weights_and_bias_block(
         dt = load_rows(d, t, stride, columns)
         sums = add_outer(sums, load_rows(x, t, stride, rows), dt)
         bias_sums = add_rows(bias_sums, dt)
-    put_totals(dw, 0, outputs, sums, rows, add)
-    put_totals(db, 0, outputs, bias_sums, ONE, add)
+    put_totals(dw, outputs, sums, rows, add)
+    put_totals(db, outputs, bias_sums, ONE, add)
 
 
 @inlined

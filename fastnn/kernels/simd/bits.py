@@ -1,0 +1,91 @@
+"""The bits of floating-point numbers: exponent and significand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+
+from fastnn.kernels.simd.arithmetic import fill
+from fastnn.kernels.simd.types import Lanes, compiled_form
+
+MAGIC, MAGIC_SINGLE = 1.5 * 2.0**52 + 1023, 1.5 * 2.0**23 + 127
+
+
+def is_double(a: Any) -> bool:
+    """Whether the numbers are float64; known to the compiler, so that the other branch vanishes."""
+    return bool(a.dtype == np.float64)
+
+
+@compiled_form(is_double, lambda a: types.boolean if isinstance(a, Lanes) else None, Lanes)
+def _is_double(context, builder, sig, args):
+    return ir.Constant(ir.IntType(1), int(sig.args[0].dtype == types.float64))
+
+
+def magic(like: Any) -> Any:
+    """A number so large that x + magic is x, rounded to a whole number, in the low bits of the significand.
+
+    It is 1.5·2**(bits of the significand), and the bias of the exponent on top.
+    """
+    return fill(like, MAGIC if like.dtype == np.float64 else MAGIC_SINGLE)
+
+
+def power_of_two(raised: Any) -> Any:
+    """2**n for raised = magic + n, with n in the range of normal numbers."""
+    whole, bits = (np.int64, 52) if raised.dtype == np.float64 else (np.int32, 23)
+    return (raised.view(whole) << bits).view(raised.dtype)
+
+
+def exponent(a: Any) -> Any:
+    """The e of a = m·2**e with m in [1, 2), for normal positive a."""
+    return (np.frexp(a)[1] - 1).astype(a.dtype)
+
+
+def significand(a: Any) -> Any:
+    """The m of a = m·2**e with m in [1, 2), for normal positive a."""
+    return (np.frexp(a)[0] * 2).astype(a.dtype)
+
+
+def _same(integers: Any, value: float) -> Any:
+    return ir.Constant(integers, [value] * integers.count)
+
+
+def _emit_magic(builder, a, floats, integers, bits, bias):
+    return _same(floats, MAGIC if bits == 52 else MAGIC_SINGLE)
+
+
+def _emit_power_of_two(builder, raised, floats, integers, bits, bias):
+    return builder.bitcast(builder.shl(builder.bitcast(raised, integers), _same(integers, bits)), floats)
+
+
+def _emit_exponent(builder, a, floats, integers, bits, bias):
+    # The exponent's bits, under the significand of 2**bits, are a number 2**bits + (e + bias): no conversion
+    # from integers, which for 64 bits needs AVX-512.
+    raised = builder.lshr(builder.bitcast(a, integers), _same(integers, bits))
+    number = builder.or_(raised, _same(integers, (bits + bias) << bits))
+    return builder.fsub(builder.bitcast(number, floats), _same(floats, 2.0**bits + bias))
+
+
+def _emit_significand(builder, a, floats, integers, bits, bias):
+    kept = builder.and_(builder.bitcast(a, integers), _same(integers, (1 << bits) - 1))
+    return builder.bitcast(builder.or_(kept, _same(integers, bias << bits)), floats)
+
+
+def _register(function: Callable[..., Any], emit: Callable[..., Any]) -> None:
+    """``emit`` is given the vector types, the bits of the significand, and the bias of the exponent."""
+
+    @compiled_form(function, lambda a: a if isinstance(a, Lanes) else None, Lanes)
+    def lower(context, builder, sig, args):
+        lanes = sig.return_type
+        integers = ir.VectorType(ir.IntType(lanes.dtype.bitwidth), lanes.count)
+        layout = (52, 1023) if lanes.dtype == types.float64 else (23, 127)
+        return emit(builder, args[0], context.get_value_type(lanes), integers, *layout)
+
+
+_register(magic, _emit_magic)
+_register(power_of_two, _emit_power_of_two)
+_register(exponent, _emit_exponent)
+_register(significand, _emit_significand)
