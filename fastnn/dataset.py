@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastnn import checks
 from fastnn.loss_kinds import LOSSES, check_targets
-from fastnn.plan import Plan, aligned_zeros
+from fastnn.plan import Plan, aligned, aligned_zeros
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +57,7 @@ class Rows:
 
 def _in_tiles(values: Array, tiles: int, plan: Plan) -> Array:
     columns = values.shape[1]
-    packed = aligned_zeros(tiles * columns * plan.stride, values.dtype)
+    packed = aligned(tiles * columns * plan.stride, values.dtype)
     _fill_tiles(packed.reshape(tiles, columns, plan.stride), values, plan.tile)
     return packed
 

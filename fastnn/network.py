@@ -150,7 +150,9 @@ class Sequential:
         return checks.matrix(X, "X", self.dtype, self.inputs)
 
     def _predict(self, rows: Array) -> Array:
-        plan = make_plan(self._shapes, self.inputs, self.outputs, len(rows), self.dtype, Task())
+        plan = make_plan(
+            self._shapes, self.inputs, self.outputs, len(rows), self.dtype, Task(batch_size=len(rows))
+        )
         outputs = np.empty((len(rows), self.outputs), self.dtype)
         memory = plan.numbers, self._parameters, rows.reshape(-1), outputs.reshape(-1), plan.scratch()
         compiled.predict.prepare(self.dtype, *memory, 0, 0)

@@ -74,11 +74,21 @@ class Plan:
         return aligned_zeros(self.scratch_rows * self.stride, self.dtype)
 
 
-def aligned_zeros(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Zeros that start where a vector register likes them to."""
-    memory = np.zeros(count * dtype.itemsize + VECTOR_BYTES, np.uint8)
+def aligned(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Memory, holding anything, that starts where a vector register likes it to.
+
+    From ``np.empty``, for which NumPy asks for huge pages: with small ones a million samples cost a third more.
+    """
+    memory = np.empty(count * dtype.itemsize + VECTOR_BYTES, np.uint8)
     start = -memory.ctypes.data % VECTOR_BYTES
     return memory[start : start + count * dtype.itemsize].view(dtype)
+
+
+def aligned_zeros(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Zeros that start where a vector register likes them to."""
+    zeros = aligned(count, dtype)
+    zeros[:] = 0
+    return zeros
 
 
 def whole_vectors(count: int, dtype: np.dtype[Any]) -> int:

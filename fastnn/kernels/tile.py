@@ -6,11 +6,12 @@ from typing import Any
 
 from fastnn.kernels import dense
 from fastnn.kernels.activations import SOFTMAX, activate, multiply, multiply_by_softmax_slope
-from fastnn.kernels.jit import kernel
+from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
     FUSED,
     GRADIENT_ROW,
     HEAD,
+    INPUTS,
     LAYER_ACTIVATION,
     LAYER_BIAS,
     LAYER_D,
@@ -23,10 +24,24 @@ from fastnn.kernels.layout import (
     LAYERS,
     LOSS,
     OUTPUTS,
+    PACKED,
     STRIDE,
 )
 from fastnn.kernels.losses import loss_and_slope
-from fastnn.kernels.simd import offset
+from fastnn.kernels.simd import offset, prefetch
+
+
+@inlined
+def _fetch_ahead(plan: Any, x: Any, part: int) -> None:
+    """Ask for one of as many parts of the next tile's inputs as the network has layers, forward and back.
+
+    The hardware foresees the rest of a row, but not the next tile; and asked for it all at once it would
+    have to wait. Only packed tiles lie one behind the other.
+    """
+    if plan[PACKED] != 0:
+        tile = plan[INPUTS] * plan[STRIDE]
+        count = tile // (2 * plan[LAYERS]) + 1
+        prefetch(offset(x, tile + part * count), count)
 
 
 @kernel
@@ -44,6 +59,7 @@ def forward(plan: Any, parameters: Any, x: Any, scratch: Any, samples: int, trai
         y, d = offset(scratch, layer[LAYER_Y] * stride), offset(scratch, layer[LAYER_D] * stride)
         shape = (stride, samples, layer[LAYER_OUTPUTS])
         dense.forward(source, weights, bias, z, shape, layer[LAYER_INPUTS])
+        _fetch_ahead(plan, x, i)
         with_slope = training and not (plan[FUSED] != 0 and i == plan[LAYERS] - 1)
         activate(layer[LAYER_ACTIVATION], z, y, d, shape, with_slope)
     return y
@@ -82,6 +98,7 @@ def backward(
                 multiply_by_softmax_slope(offset(scratch, layer[LAYER_Y] * stride), d, shape)
             else:
                 multiply(d, offset(scratch, layer[LAYER_D] * stride), shape)
+        _fetch_ahead(plan, x, 2 * plan[LAYERS] - 1 - i)
         source = x
         if i > 0:
             before = offset(plan, HEAD + (i - 1) * LAYER_FIELDS)

@@ -40,6 +40,7 @@ from fastnn.kernels.simd.blocks import zeros as zeros
 from fastnn.kernels.simd.memory import load as load
 from fastnn.kernels.simd.memory import offset as offset
 from fastnn.kernels.simd.memory import pointer as pointer
+from fastnn.kernels.simd.memory import prefetch as prefetch
 from fastnn.kernels.simd.memory import store as store
 from fastnn.kernels.simd.memory import width as width
 from fastnn.kernels.simd.types import LANES as LANES

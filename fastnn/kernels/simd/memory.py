@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.typing import signature
 
 from fastnn.kernels.simd.types import LANES, Lanes, Pointer, compiled_form
+
+CACHE_LINE_BYTES = 64
 
 
 def vector_address(context: Any, builder: Any, lanes: Lanes, p: Any, at: Any) -> Any:
@@ -81,6 +83,30 @@ def store(p: Any, at: int, lanes: Any) -> None:
 def _store(context, builder, sig, args):
     lanes = sig.args[2]
     builder.store(args[2], vector_address(context, builder, lanes, args[0], args[1]), align=lanes.alignment)
+    return context.get_dummy_value()
+
+
+def prefetch(p: Any, count: int) -> None:
+    """Ask for the next ``count`` numbers to be brought into the cache; the place may lie outside the array."""
+
+
+@compiled_form(
+    prefetch,
+    lambda p, count: signature(types.none, p, types.intp) if isinstance(p, Pointer) else None,
+    Pointer,
+    types.intp,
+)
+def _prefetch(context, builder, sig, args):
+    p, count = args
+    byte, whole = ir.IntType(8).as_pointer(), ir.IntType(32)
+    described = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
+    function = builder.module.globals.get("llvm.prefetch.p0")
+    if function is None:
+        function = ir.Function(builder.module, described, "llvm.prefetch.p0")
+    per_line = ir.Constant(count.type, CACHE_LINE_BYTES * 8 // sig.args[0].dtype.bitwidth)
+    with cgutils.for_range_slice(builder, ir.Constant(count.type, 0), count, per_line) as (at, _):
+        address = builder.bitcast(builder.gep(p, [at]), byte)
+        builder.call(function, [address, whole(0), whole(2), whole(1)])  # to read, second level, data
     return context.get_dummy_value()
 
 
