@@ -1,0 +1,79 @@
+"""What the project wants of its speed, beside what was measured. Missed ones are shown like the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bench.store import Results
+from bench.tables import best_layouts, number, rows_of, table
+
+OVER_JAX = {"2-4-1": 3.0, "2-16-16-1": 2.0, "2-64-64-1": 1.1}
+
+
+class Promise(NamedTuple):
+    """A figure and its bound."""
+
+    what: str
+    found: float
+    bound: float
+    at_least: bool = True
+
+    @property
+    def held(self) -> bool:
+        """Whether it is so."""
+        return self.found >= self.bound if self.at_least else self.found <= self.bound
+
+    def line(self) -> list[str]:
+        """For a table."""
+        wanted = f"{'at least' if self.at_least else 'at most'} {number(self.bound)}"
+        return [self.what, wanted, number(self.found), "held" if self.held else "**missed**"]
+
+
+def _grid(results: Results) -> Iterator[Promise]:
+    rows = best_layouts(rows_of(results, "circle"))
+    small = [row for row in rows if row["network"] == "2-4-1" and row["library"] == "fastnn"]
+    for row in small:
+        if row["dtype"] == "float64":
+            name = f"[2, 4, 1] float64, density {row['density']}: times as fast as plain Python"
+            yield Promise(name, row["to_reference"], 1000.0 if row["density"] < 30 else 1800.0)
+    halves = [1.0 / row["to_fastnn64"] for row in small if row["dtype"] == "float32" and row["density"] >= 30]
+    if halves:
+        yield Promise("[2, 4, 1] float32 from density 30: times as fast as float64", min(halves), 2.0)
+    for network, bound in OVER_JAX.items():
+        jax = [row for row in rows if row["network"] == network and row["library"] == "JAX"]
+        for dtype in ("float64", "float32"):
+            least = min(
+                (row for row in jax if row["dtype"] == dtype), key=lambda row: row["to_fastnn"], default=None
+            )
+            if least:
+                where = f"[{network.replace('-', ', ')}] {dtype}, at worst (density {least['density']})"
+                yield Promise(f"{where}: times as fast as JAX", least["to_fastnn"], bound)
+
+
+def _others(results: Results) -> Iterator[Promise]:
+    for row in rows_of(results, "peak"):
+        if row["what"] != "peak" and row["dtype"] == "float64":
+            yield Promise(f"[{row['what'].replace('-', ', ')}] float64: share of FMA peak", row["share"], 0.5)
+    start = {row["what"]: row for row in rows_of(results, "start")}
+    if start:
+        more = "seconds more than `import numba`"
+        yield Promise(f"`import fastnn`: {more}", start["import fastnn"]["over_numba"], 0.1, False)
+        yield Promise(f"`fastnn train circle`: {more}", start["fastnn train circle"]["over_numba"], 0.7, False)
+        first = start["fastnn train circle, the first time"]["seconds"]
+        yield Promise("`fastnn train circle`, the first time: seconds", first, 8.0, False)
+    sizes = rows_of(results, "sizes")
+    for dtype in dict.fromkeys(row["dtype"] for row in sizes):
+        cost = [row["of_100"] for row in sizes if row["dtype"] == dtype and "of_100" in row]
+        name = f"{dtype}, density 30 to 1000: dearest sample over cheapest"
+        yield Promise(name, max(cost) / min(cost), 1.2, False)
+    for row in sizes:
+        if "memory" in row:
+            name = f"{row['dtype']}, density {row['density']}: MB of memory"
+            yield Promise(name, row["memory"] / 1e6, (2 * row["data"] + (64 << 20)) / 1e6, False)
+
+
+def promises(results: Results) -> str:
+    """A table of all."""
+    found = [*_grid(results), *_others(results)]
+    return table(["", "wanted", "measured", ""], [promise.line() for promise in found])

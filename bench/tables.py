@@ -1,0 +1,169 @@
+"""Results as Markdown: a function for each block of the README."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bench.store import Results
+
+Row = dict[str, Any]
+
+ORDER = ("reference", "NumPy", "scikit-learn", "PyTorch", "JAX", "fastnn")
+LOSES = "fastnn loses"
+BUSY = 0.02  # what a system does by itself
+
+
+def rows_of(results: Results, question: str) -> list[Row]:
+    """The rows of a question; none, if it was not measured."""
+    return list(results["questions"].get(question, {"rows": []})["rows"])
+
+
+def best_layouts(rows: Iterable[Row]) -> list[Row]:
+    """Of each library and dtype in a cell, the row with the fastest layout."""
+    best: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        key = tuple(row[name] for name in ("network", "density", "library", "dtype"))
+        if key not in best or row["ns"] < best[key]["ns"]:
+            best[key] = row
+    return sorted(best.values(), key=lambda row: (ORDER.index(row["library"]), row["dtype"] == "float32"))
+
+
+def table(head: list[str], lines: Iterable[list[str]]) -> str:
+    """Markdown; all columns but the first are set flush right."""
+    rule = ["---", *["--:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
+
+
+def number(value: float) -> str:
+    """Three digits, or whole with commas."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def times(ratio: float) -> str:
+    """A ratio, and the word for it where fastnn is the slower one."""
+    return f"{number(ratio)}×" + (f", {LOSES}" if ratio < 1.0 else "")
+
+
+def label(row: Row) -> str:
+    """Who it is, for people."""
+    return "plain Python" if row["library"] == "reference" else f"{row['library']} {row['dtype']}"
+
+
+def span(values: Iterable[float], unit: str = "") -> str:
+    """From the least to the greatest."""
+    found = sorted(values)
+    low, high = number(found[0]), number(found[-1])
+    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
+
+
+def _cell(row: Row) -> str:
+    if row["library"] == "fastnn":
+        return f"**{number(row['ns'])}**"
+    return f"{number(row['ns'])} ({times(row['to_fastnn'])})"
+
+
+def _grid(results: Results, question: str) -> str:
+    rows = best_layouts(rows_of(results, question))
+    densities = sorted({row["density"] for row in rows})
+    head = [f"density {density}<br>{(density + 1) ** 2:,} samples" for density in densities]
+    parts = []
+    for network in dict.fromkeys(row["network"] for row in rows_of(results, question)):
+        here = [row for row in rows if row["network"] == network]
+        lines = []
+        for name in dict.fromkeys(map(label, here)):
+            cells = {row["density"]: _cell(row) for row in here if label(row) == name}
+            strong = f"**{name}**" if name.startswith("fastnn") else name
+            lines.append([strong, *(cells.get(density, "") for density in densities)])
+        parts.append(table([f"[{network.replace('-', ', ')}]", *head], lines))
+    rivals = [row for row in rows if row["library"] != "fastnn"]
+    lost = sum(row["to_fastnn"] < 1.0 for row in rivals)
+    answer = results["questions"][question]
+    notes = (
+        "Nanoseconds per sample and epoch; in brackets, how many times fastnn's time in the same dtype (median "
+        f"of the ratios in {answer['rounds']} rounds, in each of which everybody has a turn). fastnn is on one "
+        f"thread, the others on as many as they like. fastnn loses in {lost} of {len(rivals)} comparisons."
+    )
+    layouts = sorted({row["library"] for row in rivals if row["layout"]}, key=ORDER.index)
+    names = " and ".join(filter(None, [", ".join(layouts[:-1]), *layouts[-1:]]))
+    notes += f" Of {names}, the fastest of several memory layouts is shown."
+    python = [row["epochs"] for row in rivals if row["library"] == "reference"]
+    if python:
+        notes += f" Plain Python was timed on {span(python)} epochs a round and scaled."
+    compiled = [row["compile_seconds"] for row in rivals if row["library"] == "JAX"]
+    if compiled:
+        notes += f" JAX compiles a loop in {span(compiled, ' s')}, which is not counted."
+    return "\n\n".join([*parts, notes])
+
+
+def circle(results: Results) -> str:
+    """Batch gradient descent on the circle: sigmoid outputs, mse."""
+    return _grid(results, "circle")
+
+
+def regression(results: Results) -> str:
+    """The same with identity outputs and half_sse, which is what scikit-learn can do too."""
+    return _grid(results, "regression")
+
+
+def start(results: Results) -> str:
+    """Whole processes."""
+    return table(
+        ["a whole process", "seconds", "more than `import numba`"],
+        [
+            [
+                f"`{row['what']}`" if "," not in row["what"] else row["what"],
+                f"{row['seconds']:.2f}",
+                "" if row["over_numba"] is None else f"{row['over_numba']:+.2f}",
+            ]
+            for row in rows_of(results, "start")
+        ],
+    )
+
+
+def peak(results: Results) -> str:
+    """GFLOP/s beside what one core can do at most."""
+    rows = {(row["what"], row["dtype"]): row for row in rows_of(results, "peak")}
+    lines = []
+    for what in dict.fromkeys(what for what, _ in rows):
+        name = "multiply and add alone" if what == "peak" else f"training [{what.replace('-', ', ')}]"
+        found = [rows[what, dtype] for dtype in ("float64", "float32")]
+        lines.append([name, *(f"{number(row['gflops'])} ({100 * row['share']:.0f} %)" for row in found)])
+    return table(["GFLOP/s on one core, density 100", "float64", "float32"], lines)
+
+
+def sizes(results: Results) -> str:
+    """Cost over density, and memory."""
+    rows = rows_of(results, "sizes")
+    densities = sorted({row["density"] for row in rows})
+    lines = [
+        [f"fastnn {dtype}", *(number(row["ns"]) for row in rows if row["dtype"] == dtype and "ns" in row)]
+        for dtype in dict.fromkeys(row["dtype"] for row in rows)
+    ]
+    head = ["ns per sample and epoch, [2, 4, 1]", *(f"density {density}" for density in densities)]
+    memory = [
+        f"{row['dtype']} {row['memory'] / 1e6:.0f} MB for {row['data'] / 1e6:.0f} MB of data"
+        for row in rows
+        if "memory" in row
+    ]
+    note = f"Memory at density {densities[-1]}, data included, at its highest: {'; '.join(memory)}."
+    return table(head, lines) + (f"\n\n{note}" if memory else "")
+
+
+def machine(results: Results) -> str:
+    """Where and with what."""
+    about = dict(results["machine"])
+    cpu, cores, system = (about.pop(key) for key in ("cpu", "cores", "system"))
+    versions = ", ".join(f"{name} {version}" for name, version in about.items())
+    others = max((answer["others"] for answer in results["questions"].values()), default=0.0)
+    busy = f" Other programs had {others:.0%} of the machine meanwhile." if others > BUSY else ""
+    return f"{cpu}, {cores} cores, {system}; {versions}.{busy}"
+
+
+BLOCKS: dict[str, Callable[[Results], str]] = {
+    "circle": circle,
+    "regression": regression,
+    "start": start,
+    "peak": peak,
+    "sizes": sizes,
+}
