@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -16,16 +17,25 @@ DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": 
 NUMBER_KINDS = "biuf"  # booleans, whole and real numbers, as NumPy names kinds of dtypes
 
 
+_shortener = reprlib.Repr()
+_shortener.maxstring = _shortener.maxother = 80
+
+
+def shown(value: Any) -> str:
+    """``repr(value)``, shortened so that a message stays a sentence."""
+    return _shortener.repr(value)
+
+
 def whole_number(value: Any, name: str, *, least: int, most: int | None = None) -> int:
     """``value`` as an int; TypeError if it is no whole number, ValueError if it is out of range."""
     accepted = f"a whole number from {least}" + (" on" if most is None else f" to {most}")
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} is {value!r}; {accepted} is needed")
+        raise TypeError(f"{name} is {shown(value)}; {accepted} is needed")
     number = int(value)
     if number < least or (most is not None and number > most):
-        raise ValueError(f"{name} is {number}; {accepted} is needed")
+        raise ValueError(f"{name} is {shown(number)}; {accepted} is needed")
     return number
 
 
@@ -47,22 +57,25 @@ def real_number(
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}; {accepted} is needed")
-    number = float(value)
+        raise TypeError(f"{name} is {shown(value)}; {accepted} is needed")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     inside = (
         (above is None or number > above)
         and (least is None or number >= least)
         and (below is None or number < below)
     )
     if not (math.isfinite(number) and inside):
-        raise ValueError(f"{name} is {value}; {accepted} is needed")
+        raise ValueError(f"{name} is {shown(value)}; {accepted} is needed")
     return number
 
 
 def truth(value: Any, name: str) -> bool:
     """``value`` as a bool; TypeError if it is something else."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} is {value!r}; True or False is needed")
+        raise TypeError(f"{name} is {shown(value)}; True or False is needed")
     return bool(value)
 
 
@@ -70,9 +83,9 @@ def choice(value: Any, name: str, known: Iterable[str]) -> str:
     """``value`` if it is one of the known names; else TypeError or ValueError with all of them."""
     names = list(known)
     if not isinstance(value, str):
-        raise TypeError(f"{name} is {value!r}; one of these names is needed: {', '.join(names)}")
+        raise TypeError(f"{name} is {shown(value)}; one of these names is needed: {', '.join(names)}")
     if value not in names:
-        raise ValueError(f"{name} is {value!r}; known are {', '.join(names)}")
+        raise ValueError(f"{name} is {shown(value)}; known are {', '.join(names)}")
     return value
 
 
@@ -83,7 +96,7 @@ def dtype_of(value: Any) -> np.dtype[Any]:
     except TypeError:
         name = str(value)
     if value is None or name not in DTYPES:
-        raise ValueError(f"dtype is {value!r}; known are {', '.join(DTYPES)}")
+        raise ValueError(f"dtype is {shown(value)}; known are {', '.join(DTYPES)}")
     return DTYPES[name]
 
 
@@ -112,13 +125,16 @@ def _plain_numbers(array: Array, name: str) -> Array:
         if not isinstance(item, (numbers.Real, np.bool_)):
             kind = type(item).__name__
             raise TypeError(f"{name} holds a value of type {kind}; real numbers in equal rows are needed")
-    return array.astype(np.float64)
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        raise ValueError(f"{name} holds a whole number beyond the range of float64") from None
 
 
 def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     """The array in C order and the given dtype (a copy only where it must be); ValueError for NaN, infinity."""
     with np.errstate(over="ignore"):
-        checked = np.ascontiguousarray(array, dtype=dtype)
+        checked = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
     if not np.isfinite(checked).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(checked))[0])
         place = at[0] if len(at) == 1 else at
@@ -191,7 +207,7 @@ def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sam
     weights = finite(array, dtype, name)
     if (weights < 0).any():
         at = int(np.argmax(weights < 0))
-        raise ValueError(f"{name}[{at}] is {value[at]}; weights are 0 or more")
+        raise ValueError(f"{name}[{at}] is {weights[at]}; weights are 0 or more")
     if not weights.any():
         raise ValueError(f"{name} is 0 for every row; at least one is needed that counts")
     return weights
@@ -205,11 +221,11 @@ def _same_rows(array: Array, rows: int, name: str) -> None:
 def members(value: Any, name: str, kind: type) -> Sequence[Any]:
     """``value`` as a list of at least one object of a type."""
     if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
-        raise TypeError(f"{name} is {value!r}; a list of {kind.__name__} is needed")
+        raise TypeError(f"{name} is {shown(value)}; a list of {kind.__name__} is needed")
     found = list(value)
     for i, item in enumerate(found):
         if not isinstance(item, kind):
-            raise TypeError(f"{name}[{i}] is {item!r}; a {kind.__name__} is needed")
+            raise TypeError(f"{name}[{i}] is {shown(item)}; a {kind.__name__} is needed")
     if not found:
         raise ValueError(f"{name} is empty; at least one {kind.__name__} is needed")
     return found

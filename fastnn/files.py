@@ -32,8 +32,8 @@ Array = npt.NDArray[Any]
 
 def write(path: str | PathLike[str], description: dict[str, Any], parameters: Array) -> None:
     """Write a network file beside its place and then move it there."""
+    target = path_of(path)
     header = json.dumps({"format": FORMAT, "version": VERSION, **description})
-    target = Path(path)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
@@ -46,6 +46,13 @@ def write(path: str | PathLike[str], description: dict[str, Any], parameters: Ar
             part.unlink()
 
 
+def path_of(value: Any) -> Path:
+    """``value`` as a path; TypeError if it is none."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"path is {value!r}; the name of a file is needed")
+    return Path(value)
+
+
 def read(path: str | PathLike[str]) -> tuple[dict[str, Any], Array]:
     """The description and the parameters in a network file.
 
@@ -56,8 +63,9 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], Array]:
     ValueError
         If it is broken, of another program, or of a later version.
     """
+    place = path_of(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(place) as archive:
             description = _description(_array(archive, "header.npy", MOST_HEADER_BYTES))
             count = _parameter_count(description)
             parameters = _array(archive, "parameters.npy", count * 8)

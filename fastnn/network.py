@@ -18,7 +18,7 @@ from fastnn.kernels import losses as loss_kinds_of_kernels
 from fastnn.layers import Dense, parameter_views
 from fastnn.loss_kinds import LOSSES, check_targets
 from fastnn.optimizers import SGD, optimizer_of
-from fastnn.plan import LayerShape, Task, make_plan
+from fastnn.plan import LayerShape, Task, make_plan, read_only
 
 Array = npt.NDArray[Any]
 
@@ -154,7 +154,8 @@ class Sequential:
             self._shapes, self.inputs, self.outputs, len(rows), self.dtype, Task(batch_size=len(rows))
         )
         outputs = np.empty((len(rows), self.outputs), self.dtype)
-        memory = plan.numbers, self._parameters, rows.reshape(-1), outputs.reshape(-1), plan.scratch()
+        flat = read_only(rows.reshape(-1))
+        memory = plan.numbers, self._parameters, flat, outputs.reshape(-1), plan.scratch()
         compiled.predict.prepare(self.dtype, *memory, 0, 0)
         at_once = max(plan.tile, int(PREDICTION_OPERATIONS / (2 * len(self._parameters))))
         for first in range(0, len(rows), at_once):

@@ -84,6 +84,17 @@ def aligned(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return memory[start : start + count * dtype.itemsize].view(dtype)
 
 
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view that cannot be written to.
+
+    Compiled code knows arrays that can and that cannot be written to as two types. What it only reads
+    is always handed to it like this, so that it is compiled once.
+    """
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def aligned_zeros(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Zeros that start where a vector register likes them to."""
     zeros = aligned(count, dtype)

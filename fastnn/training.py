@@ -19,7 +19,7 @@ from fastnn.kernels import layout
 from fastnn.kernels import optimizers as kinds
 from fastnn.kernels.simd import LANES
 from fastnn.optimizers import SGD
-from fastnn.plan import LayerShape, Plan, Task, aligned_zeros, make_plan
+from fastnn.plan import LayerShape, Plan, Task, aligned_zeros, make_plan, read_only
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ class Run:
         lanes = LANES[dtype]
         self.plan = plan
         self.numbers = numbers
-        self.data = data
+        self.data = tuple(read_only(array) for array in data)
         self.vectors = tuple(aligned_zeros(length + lanes, dtype) for _ in range(4))
         self.vectors[0][: len(parameters)] = parameters
         shuffled = bool(plan.numbers[layout.SHUFFLED])

@@ -115,7 +115,7 @@ def width(p: Any) -> int:
     return LANES[p.dtype]
 
 
-@compiled_form(width, lambda p: types.intp if isinstance(p, Pointer) else None, Pointer)
+@compiled_form(width, lambda p: types.intp if isinstance(p, (Lanes, Pointer)) else None, types.Any)
 def _width(context, builder, sig, args):
     return ir.Constant(context.get_value_type(types.intp), Lanes(sig.args[0].dtype).count)
 
