@@ -1,0 +1,1 @@
+"""Tests of fastnn, file by file as the package has them, and of its reference."""

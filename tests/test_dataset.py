@@ -1,0 +1,86 @@
+"""Data sets that are checked and packed once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import fastnn
+
+
+@pytest.fixture
+def rows(rng):
+    return rng.normal(size=(30, 2)), rng.integers(2, size=30)
+
+
+def test_later_changes_of_the_arrays_do_not_reach_it(rows):
+    X, y = rows
+    y, weights = y * 1.0, np.ones(30)
+    data = fastnn.Dataset(X, y, weights)
+    net = fastnn.mlp([2, 3, 1])
+    before = net.evaluate(X, y, sample_weight=weights)
+    X += 1
+    y[:] = 9
+    weights[3] = 5
+    assert net.evaluate(data) == before
+
+
+def test_one_for_many_networks_and_losses(rows):
+    X, y = rows
+    data = fastnn.Dataset(X, y)
+    for dtype in ("float64", "float32"):
+        for output, outputs, loss in (
+            ("softmax", 2, "cross_entropy"),
+            ("identity", 1, "mse"),
+            ("sigmoid", 1, "binary_cross_entropy"),
+        ):
+            for batch_size in (None, 8):
+                one, other = (fastnn.mlp([2, 4, outputs], output=output, dtype=dtype) for _ in range(2))
+                options = {"loss": loss, "batch_size": batch_size, "epochs": 2}
+                assert_array_equal(one.fit(data, **options).loss, other.fit(X, y, **options).loss)
+                assert_array_equal(one.parameters, other.parameters)
+
+
+def test_packed_once(rows, monkeypatch):
+    data = fastnn.Dataset(*rows)
+    net = fastnn.mlp([2, 3, 1])
+    net.fit(data)
+
+    def fail(*arguments):
+        raise AssertionError("packed or checked again")
+
+    monkeypatch.setattr("fastnn.dataset.Rows.packed", fail)
+    monkeypatch.setattr("fastnn.dataset.check_targets", fail)
+    net.fit(data, epochs=3)
+    net.evaluate(data)
+    net.loss_and_gradient(data)
+
+
+def test_does_not_fit_the_network(rows):
+    data = fastnn.Dataset(*rows)
+    net = fastnn.mlp([3, 1])
+    with pytest.raises(ValueError, match=r"X has 2 column\(s\); \(rows, 3\)"):
+        net.fit(data)
+    with pytest.raises(ValueError, match=r"y has shape \(30,\); \(rows, 3\)"):
+        fastnn.mlp([2, 3]).fit(data)
+    fastnn.mlp([2, 1]).fit(data)
+
+
+def test_rows_and_targets_of_different_length_are_refused():
+    net = fastnn.mlp([2, 1])
+    with pytest.raises(ValueError, match=r"y has 3 row\(s\) and X has 2"):
+        net.fit(fastnn.Dataset([[1, 2], [3, 4]], [1, 2, 3]))
+
+
+def test_precision_of_the_rows_is_kept(rows):
+    data = fastnn.Dataset(rows[0].astype(np.float32), rows[1])
+    assert data.X.dtype == np.float32
+    assert fastnn.Dataset(rows[0].astype(np.float16), rows[1]).X.dtype == np.float64
+
+
+def test_length_and_repr(rows):
+    data = fastnn.Dataset(*rows)
+    assert len(data) == 30
+    assert repr(data) == "Dataset(30 rows, 2 features)"
+    assert repr(fastnn.Dataset(*rows, np.ones(30))) == "Dataset(30 rows, 2 features, weighted)"

@@ -1,0 +1,250 @@
+"""The operations on lanes: what they compile to against what they mean in NumPy.
+
+Each operation is a plain Python function with a NumPy meaning; here both run on the same numbers.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fastnn.kernels import simd
+from fastnn.kernels.jit import FLAGS
+from fastnn.kernels.simd import FOUR, LANES, ONE, TWO, fill, load, offset, pointer, select, store, width
+from tests.problems import EPSILON
+
+pytestmark = pytest.mark.compiled  # without machine code there is nothing to compare
+
+
+def jit(function):
+    """Compiled with the project's flags."""
+    return numba.njit(**FLAGS)(function)
+
+
+def run_compiled(program, *arrays):
+    """Run a program, which takes pointers, on arrays."""
+    names = [f"a{i}" for i in range(len(arrays))]
+    places = ", ".join(f"pointer({name})" for name in names)
+    scope = {"program": jit(program), "pointer": pointer}
+    # A function of just as many arguments, as compiled code has no *arguments of several dtypes.
+    exec(f"def entry({', '.join(names)}):\n    program({places})", scope)
+    jit(scope["entry"])(*arrays)
+
+
+# Lane by lane ----------------------------------------------------------------------------------------
+
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.25, 1e30, -1e-30, np.inf, -np.inf, np.nan, 3.0]
+
+OPERATIONS = {
+    "negative": lambda a, b: -a,
+    "absolute": lambda a, b: simd.absolute(a),
+    "fill": lambda a, b: fill(a, 2.5),
+    "plus a number": lambda a, b: a + 1.5,
+    "number minus": lambda a, b: 2.0 - a,
+    "times a whole number": lambda a, b: 3 * a,
+    "over a number": lambda a, b: a / 7.0,
+    "magic": lambda a, b: simd.magic(a),
+    "is_double": lambda a, b: a if simd.is_double(a) else b,
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b,
+    "maximum": lambda a, b: simd.maximum(a, b),
+    "minimum": lambda a, b: simd.minimum(a, b),
+    "maximum of a number": lambda a, b: simd.maximum(0.25, b),
+    "minimum of a number": lambda a, b: simd.minimum(a, 0.25),
+    "copy_sign": lambda a, b: simd.copy_sign(a, b),
+    "greater": lambda a, b: select(a > b, 1.0, b),
+    "greater or equal": lambda a, b: select(a >= b, a, -1.0),
+    "less": lambda a, b: select(a < b, a, b),
+    "less or equal": lambda a, b: select(a <= b, b, a),
+    "equal": lambda a, b: select(a == b, fill(a, 1.0), 0.0),
+    "compared with a number": lambda a, b: select(a > 0.5, a, b),
+}
+
+
+def lane_by_lane(operation, a, b):
+    """An operation on two arrays, vector by vector: (compiled, meant)."""
+    count, lanes = len(a), LANES[a.dtype]
+    of_lanes = jit(operation)
+
+    def program(p, q, out):
+        for i in range(0, count, width(p)):
+            store(out, i, of_lanes(load(p, i), load(q, i)))
+
+    compiled = np.full_like(a, 77)
+    run_compiled(program, a, b, compiled)
+    with np.errstate(all="ignore"):
+        parts = [operation(a[i : i + lanes], b[i : i + lanes]) for i in range(0, count, lanes)]
+    meant = np.concatenate(parts)
+    assert meant.dtype == a.dtype
+    return compiled, meant
+
+
+@pytest.fixture
+def pairs(rng, dtype):
+    """Two arrays of whole vectors of any machine: special numbers against one another, and random ones."""
+    special = np.array([(a, b) for a in SPECIAL for b in SPECIAL]).T
+    return [np.concatenate([row, rng.normal(size=64 - len(row) % 64)]).astype(dtype) for row in special]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations(pairs, name):
+    compiled, meant = lane_by_lane(OPERATIONS[name], *pairs)
+    assert_array_equal(compiled, meant)
+    known = ~np.isnan(meant)  # the sign of NaN means nothing
+    assert_array_equal(np.signbit(compiled)[known], np.signbit(meant)[known])
+
+
+ROUNDED_ONCE = {
+    "fma": lambda a, b: simd.fma(a, b, 1.0),
+    "polynomial": lambda a, b: simd.polynomial(a, (0.5, -1.0, 2.0, 0.25)),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED_ONCE)
+def test_fused_operations(rng, name, dtype):
+    # Small whole numbers: their products are exact, so that one rounding is as good as two.
+    a, b = rng.integers(-50, 50, size=(2, 64)).astype(dtype)
+    assert_array_equal(*lane_by_lane(ROUNDED_ONCE[name], a, b))
+    a, b = rng.uniform(1, 2, size=(2, 640)).astype(dtype)
+    # Of three roundings, each of half an ulp, those of the terms count up to 8 times in the smaller result.
+    assert_allclose(*lane_by_lane(ROUNDED_ONCE[name], a, b), rtol=16 * EPSILON[dtype])
+
+
+BITS = {
+    "exponent": lambda a, b: simd.exponent(a),
+    "significand": lambda a, b: simd.significand(a),
+    "power_of_two": lambda a, b: simd.power_of_two(simd.magic(b) + b),
+}
+
+
+@pytest.mark.parametrize("name", BITS)
+def test_bits_of_normal_numbers(rng, name, dtype):
+    info = np.finfo(dtype)
+    with np.errstate(over="ignore"):
+        a = np.exp(rng.uniform(np.log(float(info.tiny)), np.log(float(info.max)), 64)).astype(dtype)
+    a[:4] = info.tiny, info.max, 1.0, np.nextafter(info.dtype.type(2), info.dtype.type(0))
+    b = rng.integers(info.minexp, info.maxexp, size=64).astype(dtype)
+    b[:2] = info.minexp, info.maxexp - 1
+    compiled, meant = lane_by_lane(BITS[name], a, b)
+    assert_array_equal(compiled, meant)
+    if name == "power_of_two":
+        assert_array_equal(meant, np.ldexp(np.ones(64, dtype), b.astype(int)))
+
+
+def test_total(rng, dtype):
+    lanes = LANES[np.dtype(dtype)]
+
+    def program(p, out):
+        out[0] = simd.total(load(p, 0))
+
+    a, compiled, meant = rng.normal(size=lanes).astype(dtype), np.zeros(1, dtype), np.zeros(1, dtype)
+    run_compiled(program, a, compiled)
+    program(a, meant)
+    assert_array_equal(compiled, meant)  # the same tree of sums
+    assert compiled[0] == pytest.approx(float(a.sum()), rel=1e-5)
+
+
+# Memory and blocks -----------------------------------------------------------------------------------
+
+CELLS = 4096  # more than any program below looks at
+
+
+def same_both_ways(program, rng, dtype):
+    """Run a program of (p, q, out) compiled and in Python; both must write the same to out, and nothing else."""
+    # Whole numbers, so that no sum or product is rounded and the order of fma does not matter.
+    p, q = rng.integers(-9, 9, size=(2, CELLS)).astype(dtype)
+    before = p.copy(), q.copy()
+    compiled = rng.integers(-9, 9, size=CELLS).astype(dtype)
+    start, meant = compiled.copy(), compiled.copy()
+    run_compiled(program, p, q, compiled)
+    program(p, q, meant)
+    assert_array_equal(compiled, meant)
+    assert_array_equal([p, q], before)
+    return compiled, start
+
+
+def test_memory(rng, dtype):
+    def program(p, q, out):
+        store(offset(out, 3), 5, load(offset(p, 7), 2) + load(q, 1))  # places that are not aligned
+        out[0] = p[4] * 2
+        offset(out, 1)[1] = offset(p, 9)[2]
+        out[1] = width(p)
+        simd.prefetch(p, 64)
+
+    compiled, start = same_both_ways(program, rng, dtype)
+    lanes = LANES[np.dtype(dtype)]
+    assert compiled[1] == lanes
+    assert_array_equal(compiled[3:8], start[3:8])
+    assert_array_equal(compiled[8 + lanes :], start[8 + lanes :])
+
+
+SIZES = [(rows, columns) for rows in (ONE, TWO, FOUR) for columns in (ONE, TWO, FOUR)]
+
+
+@pytest.mark.parametrize(("rows", "columns"), SIZES, ids=lambda size: str(len(size)))
+@pytest.mark.parametrize("stride", [64, 80])
+def test_blocks_of_outputs(rng, dtype, rows, columns, stride):
+    """As the forward pass has them: numbers times consecutive vectors."""
+
+    def program(p, q, out):
+        block = simd.spread_rows(p, 3, rows, columns)
+        for k in range(5):
+            block = simd.add_outer_spread(
+                block, offset(p, 100 + k), 7, rows, simd.load_columns(q, k * stride, columns)
+            )
+        block = simd.times_stored(block, out, stride, rows)
+        simd.store_block(out, stride, block, rows)
+
+    compiled, start = same_both_ways(program, rng, dtype)
+    assert (compiled != start).any()
+    untouched = np.ones(CELLS, bool)
+    for r in range(len(rows)):
+        untouched[r * stride : r * stride + len(columns) * LANES[np.dtype(dtype)]] = False
+    assert_array_equal(compiled[untouched], start[untouched])
+
+
+@pytest.mark.parametrize(("rows", "columns"), SIZES, ids=lambda size: str(len(size)))
+@pytest.mark.parametrize("add", [False, True])
+def test_blocks_of_gradients(rng, dtype, rows, columns, add):
+    """As the weight gradient has them: products of rows, summed over the lanes."""
+
+    def program(p, q, out):
+        block, sums = simd.zeros(p, rows, columns), simd.zeros(p, ONE, columns)
+        for t in range(0, 4 * width(p), width(p)):
+            of_columns = simd.load_rows(q, t, 96, columns)
+            block = simd.add_outer(block, simd.load_rows(p, t, 80, rows), of_columns)
+            sums = simd.add_rows(sums, of_columns)
+        simd.put_totals(out, 11, block, rows, add)
+        simd.put_totals(offset(out, 100), 11, sums, ONE, add)
+
+    compiled, start = same_both_ways(program, rng, dtype)
+    changed = {*range(100, 100 + len(columns))}
+    changed |= {11 * r + c for r in range(len(rows)) for c in range(len(columns))}
+    assert set(np.flatnonzero(compiled != start)) <= changed
+
+
+def test_zeros_and_rows(rng, dtype):
+    def program(p, q, out):
+        simd.store_block(out, 64, simd.zeros(p, TWO, ONE), TWO)
+        simd.store_block(offset(out, 256), 64, simd.load_rows(p, 5, 70, FOUR), FOUR)
+        simd.store_block(offset(out, 512), 64, simd.load_columns(q, 3, TWO), ONE)
+
+    same_both_ways(program, rng, dtype)
+
+
+def test_python_meaning_refuses_to_leave_the_array(dtype):
+    a = np.zeros(3, dtype)
+    with pytest.raises(AssertionError, match="past the end"):
+        load(a, 1)
+    with pytest.raises(AssertionError, match="past the end"):
+        store(a, 2, np.zeros(LANES[a.dtype], dtype))
+
+
+def test_lanes_fill_a_register():
+    for dtype, lanes in LANES.items():
+        assert lanes * dtype.itemsize == simd.VECTOR_BYTES
+        assert lanes in (2, 4, 8, 16)
