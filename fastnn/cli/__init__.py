@@ -1,6 +1,3 @@
-"""The command line."""
+"""The command ``fastnn``."""
 
-
-def main() -> int:
-    """Not written yet."""
-    raise SystemExit("the command line is not there yet")
+from fastnn.cli.program import main as main

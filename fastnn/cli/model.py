@@ -1,0 +1,125 @@
+"""Model files of the command line: a network's file, with the names of columns and classes as one more member.
+
+``fastnn.load`` reads such a file like any other: it looks at the network's members only. Scaling is not kept
+beside the network, but folded into its weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from fastnn import Sequential
+
+MEMBER = "table.json"
+MOST_BYTES = 1 << 24  # names of 16 bytes for a million columns; no file is believed to need more
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the inputs and outputs of a network are called in a table."""
+
+    columns: list[str]
+    target: str
+    classes: list[str] | None  # None: the output is a number
+
+    def classes_of(self, outputs: Array) -> npt.NDArray[np.intp]:
+        """The number of each row's class, from outputs (n, K), or (n, 1) for two classes."""
+        if outputs.shape[1] == 1:
+            return (outputs[:, 0] > 0.5).astype(np.intp)
+        largest: npt.NDArray[np.intp] = outputs.argmax(axis=1)
+        return largest
+
+    def predictions(self, outputs: Array) -> Any:
+        """(n,) what belongs in the target's column, from outputs (n, K)."""
+        if self.classes is None:
+            return outputs[:, 0]
+        return [self.classes[i] for i in self.classes_of(outputs)]
+
+
+def refuse_unwritable(path: str | None) -> None:
+    """OSError for a file that cannot be written, before hours of work are put into what should be in it."""
+    if path is None:
+        return
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise OSError(f"{path} cannot be written: there is no folder {folder}")
+    if Path(path).is_dir():
+        raise OSError(f"{path} cannot be written: it is a folder")
+    if not os.access(folder, os.W_OK):
+        raise OSError(f"{path} cannot be written: the folder {folder} takes no new files")
+
+
+def save(net: Sequential, path: str, names: Names | None) -> None:
+    """Write a network, and the names that belong to it if there are any; whole or not at all."""
+    target = Path(path)
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        net.save(part)
+        if names is not None:
+            with zipfile.ZipFile(part, "a") as archive:
+                archive.writestr(MEMBER, json.dumps(asdict(names)))
+        part.replace(target)
+    finally:
+        with suppress(FileNotFoundError):
+            part.unlink()
+
+
+def load(path: str) -> tuple[Sequential, Names | None]:
+    """Read a network, and the names that belong to it if it was trained on a table.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it cannot be read.
+    ValueError
+        If it is broken, of another program, or of a later version.
+    """
+    import fastnn
+
+    net = fastnn.load(path)
+    with zipfile.ZipFile(path) as archive:
+        if MEMBER not in archive.namelist():
+            return net, None
+        try:
+            with archive.open(MEMBER) as member:
+                names = _names(member.read(MOST_BYTES))
+        except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+            names = None
+    if names is None or not _fit(names, net):
+        raise ValueError(f"{path} is broken: its network is sound, but the names of its table do not belong to it")
+    return net, names
+
+
+def _names(text: bytes) -> Names | None:
+    """The names in JSON, if that is what it holds."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        return None
+    columns, target, classes = found.get("columns"), found.get("target"), found.get("classes")
+    if _are_texts(columns) and isinstance(target, str) and (classes is None or _are_texts(classes)):
+        return Names(columns, target, classes)
+    return None
+
+
+def _are_texts(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _fit(names: Names, net: Sequential) -> bool:
+    """Whether there is a name for each input, and for each output or its two sides."""
+    outputs = 1 if names.classes is None or len(names.classes) == 2 else len(names.classes)
+    two_units = names.classes is not None and len(names.classes) == net.outputs
+    return len(names.columns) == net.inputs and (net.outputs == outputs or two_units)

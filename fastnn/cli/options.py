@@ -1,0 +1,78 @@
+"""Options that commands share: how they are read, and what is said of values that are none."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn, TypeAlias
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, and that takes no abbreviated options."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with status 2."""
+        self.exit(2, f'fastnn: {message}. "{self.prog} --help" tells what there is\n')
+
+
+def formatter(prog: str) -> argparse.HelpFormatter:
+    """Help that keeps the lines of its examples."""
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28)
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    number = whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too small; a whole number from 1 on is needed")
+    return number
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+
+
+def real(text: str) -> float:
+    """A number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+
+
+def wholes(text: str) -> list[int]:
+    """Whole numbers, separated by commas."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        message = f"{text!r} is no whole number, nor several with commas between them"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def rows(text: str) -> int | str:
+    """A number of rows, or the word "all"."""
+    if text == "all":
+        return text
+    try:
+        int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, nor the word all") from None
+    return positive(text)
+
+
+def names(text: str) -> list[str]:
+    """Names, separated by commas."""
+    return text.split(",")
+
+
+def dtypes(name: str | None) -> tuple[str, ...]:
+    """The types of numbers that a command goes through."""
+    return ("float64", "float32") if name is None else (name,)

@@ -1,0 +1,48 @@
+"""Columns of mean 0 and deviation 1, and networks that were trained on them made into ones that take any."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from fastnn import Sequential
+
+Doubles = npt.NDArray[np.float64]
+
+
+class Scale:
+    """Mean and deviation of each column of numbers (n,) or (n, columns)."""
+
+    def __init__(self, values: Doubles) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.mean: Any = values.mean(axis=0)
+            deviation: Any = values.std(axis=0)
+        if not np.isfinite(deviation).all():
+            raise ValueError(
+                "the table holds numbers that are too large to be scaled; divide them by some power of 10"
+            )
+        # A column that is constant (up to the rounding of its mean) becomes 0, and weighs 0 once it is folded.
+        self.deviation: Any = np.where(deviation <= 1e-12 * np.abs(self.mean), np.inf, deviation)
+
+    def scaled(self, values: Doubles) -> Doubles:
+        """(x - mean)/deviation."""
+        scaled: Doubles = (values - self.mean) / self.deviation
+        return scaled
+
+
+def fold_inputs(net: Sequential, scale: Scale) -> None:
+    """Make a network that takes (x - m)/d one that takes x: Σ w (x - m)/d + b = Σ (w/d) x + (b - Σ (w/d) m)."""
+    layer = net.layers[0]
+    weights = layer.weights.astype(np.float64) / scale.deviation[:, np.newaxis]
+    layer.bias = layer.bias.astype(np.float64) - scale.mean @ weights
+    layer.weights = weights
+
+
+def fold_outputs(net: Sequential, scale: Scale) -> None:
+    """Make a network with identity outputs that predicts (t - m)/d one that predicts t: d (Σ w x + b) + m."""
+    layer = net.layers[-1]
+    layer.weights = layer.weights.astype(np.float64) * scale.deviation
+    layer.bias = layer.bias.astype(np.float64) * scale.deviation + scale.mean

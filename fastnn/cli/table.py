@@ -1,0 +1,142 @@
+"""Tables from files: what is read, and what is refused with the column's name and the row."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.cli.words import count, some
+
+Doubles = npt.NDArray[np.float64]
+
+MOST_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are taken for amounts, not for names
+
+
+class Table:
+    """A file's columns, with rows counted from 1 below the line of names."""
+
+    def __init__(self, path: str, separator: str | None = None) -> None:
+        self.path = path
+        pandas = _pandas()
+        separator = separator or ("\t" if Path(path).suffix == ".tsv" else ",")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pandas.errors.ParserWarning)
+                # Without index_col=False, rows that are longer than the line of names would shift all names.
+                self.frame = pandas.read_csv(path, sep=separator, index_col=False, low_memory=False)
+        except pandas.errors.EmptyDataError:
+            raise ValueError(f"{path} is empty; a table with a line of column names is needed") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is no text in UTF-8; a table as text is needed") from None
+        except pandas.errors.ParserWarning:
+            raise ValueError(f"{path} has rows that are longer than its line of column names") from None
+        except pandas.errors.ParserError as error:
+            reason = " ".join(str(error).removeprefix("Error tokenizing data. C error:").split())
+            raise ValueError(f"{path} is no table: {reason}") from None
+        self.frame.columns = [str(name).strip() for name in self.frame.columns]
+        if len(self.frame) == 0:
+            raise ValueError(f"{path} has no rows below its line of column names")
+
+    @property
+    def columns(self) -> list[str]:
+        """The names."""
+        return list(self.frame.columns)
+
+    def need(self, names: Sequence[str]) -> None:
+        """ValueError if one of the columns is not there."""
+        missing = [repr(name) for name in names if name not in self.columns]
+        if not missing:
+            return
+        hint = ""
+        if len(self.columns) == 1 and (found := [mark for mark in ";\t|," if mark in self.columns[0]]):
+            hint = f"; --separator {found[0]!r} may be what stands between them"
+        known = some([repr(name) for name in self.columns])
+        raise ValueError(f"{self.path} has no column {some(missing)}; it has {known}{hint}")
+
+    def inputs(self, names: Sequence[str], hint: str = "") -> Doubles:
+        """Columns of numbers as (rows, columns)."""
+        return np.stack([self.numbers(name, hint) for name in names], axis=1)
+
+    def numbers(self, name: str, hint: str = "") -> Doubles:
+        """A column of finite numbers (rows,); ValueError if it holds anything else."""
+        self._refuse_gaps(name, hint)
+        try:
+            numbers = np.array(self.frame[name], np.float64)
+        except (ValueError, TypeError):
+            text, row = self._first_text(name)
+            raise ValueError(
+                f"column {name!r} of {self.path} holds {text!r} in row {row}; only numbers can be used here{hint}"
+            ) from None
+        if not np.isfinite(numbers).all():
+            row = int(np.argmin(np.isfinite(numbers)))
+            raise ValueError(f"column {name!r} of {self.path} holds {numbers[row]} in row {row + 1}{hint}")
+        return numbers
+
+    def classes(self, name: str) -> tuple[list[str], npt.NDArray[np.intp]]:
+        """The names of a column's classes in order, and the number of each row's class (rows,)."""
+        self._refuse_gaps(name)
+        values = self.frame[name].unique()
+        in_order = [_class_name(value) for value in sorted(values, key=str if self._is_text(name) else None)]
+        number_of = {class_name: number for number, class_name in enumerate(in_order)}
+        return in_order, np.array([number_of[text] for text in self.class_names(name)], np.intp)
+
+    def class_names(self, name: str) -> list[str]:
+        """A column as names of classes (rows,)."""
+        return [_class_name(value) for value in self.frame[name]]
+
+    def looks_like_classes(self, name: str) -> bool:
+        """Whether a column holds text, truths, or a few different whole numbers."""
+        kind = self._kind(name)
+        few = kind in "iu" and self.frame[name].nunique() <= MOST_CLASSES_OF_NUMBERS
+        return self._is_text(name) or kind == "b" or few
+
+    def has_gaps(self, name: str) -> bool:
+        """Whether a column has missing values."""
+        return bool(self.frame[name].isna().any())
+
+    def _kind(self, name: str) -> str:
+        """Of the column's dtype, as NumPy abbreviates it; "O" for all that NumPy does not have."""
+        return getattr(self.frame[name].dtype, "kind", "O")
+
+    def _is_text(self, name: str) -> bool:
+        return self._kind(name) not in "biuf"
+
+    def _refuse_gaps(self, name: str, hint: str = "") -> None:
+        if self.has_gaps(name):
+            gaps = np.array(self.frame[name].isna(), bool)
+            raise ValueError(
+                f"column {name!r} of {self.path} has {count(int(gaps.sum()), 'missing value')}, the first in row "
+                f"{int(np.argmax(gaps)) + 1}; fill them or remove those rows{hint}"
+            )
+
+    def _first_text(self, name: str) -> tuple[str, int]:
+        """The first value of a column that is no number, and its row."""
+        values = self.frame[name]
+        row = int(np.argmax(np.array(_pandas().to_numeric(values, errors="coerce").isna())))
+        return str(values.iloc[row]), row + 1
+
+
+def write(columns: Mapping[str, Any], target: Any) -> None:
+    """Write columns (n,) by their names to a path or an open file, as comma-separated values."""
+    _pandas().DataFrame(columns).to_csv(target, index=False, lineterminator="\n")
+
+
+def _class_name(value: Any) -> str:
+    """The same for 2 and 2.0: whole numbers become the latter where another row is empty or has a fraction."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _pandas() -> Any:
+    """The package; imported where there is a table to read, since that takes half a second."""
+    try:
+        return importlib.import_module("pandas")
+    except ImportError:
+        raise ImportError(
+            "reading tables needs pandas, which is not there; pip install 'fastnn-jit[cli]'"
+        ) from None

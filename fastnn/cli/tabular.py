@@ -1,0 +1,127 @@
+"""Training on a table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.cli import job, model, scaling
+from fastnn.cli.table import Table
+from fastnn.cli.words import count, significant, some
+
+Array = npt.NDArray[Any]
+
+# What is taken where nothing is said: what learns steadily from a few hundred rows or more when they are scaled.
+DEFAULTS: dict[str, Any] = {
+    "hidden": [16],
+    "activation": "tanh",
+    "epochs": 200,
+    "batch_size": 32,
+    "learning_rate": 0.05,
+    "log_every": 20,
+    "scale": True,
+}
+OUTPUT_OF_CLASSES = {"binary_cross_entropy": "sigmoid", "cross_entropy": "softmax"}
+MOST_CLASSES_ALL_DIFFERENT = 20  # more values than this, and no two rows alike: names of rows, not of classes
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, and tell how well the rows are known now; the exit status."""
+    if options.density is not None:
+        raise ValueError("--density is for the circle; a table has the rows that it has")
+    if not Path(options.data).exists():
+        raise OSError(f'there is no file {options.data}; DATA is "circle" or a file with a table')
+    if options.target is None:
+        raise ValueError(f"--target is missing: which column of {options.data} is to be predicted?")
+    job.fill_in(options, DEFAULTS)
+    data = Table(options.data, options.separator)
+    ignored = options.ignore or []
+    data.need([options.target, *ignored])
+    columns = [name for name in data.columns if name not in {options.target, *ignored}]
+    if not columns:
+        raise ValueError(f"{data.path} has no column left for inputs beside the target {options.target!r}")
+    rows = data.inputs(columns, " (--ignore leaves a column out)")
+    about = [f"Table     {data.path}: {count(len(rows), 'row')}, {count(len(columns), 'input')} ({some(columns)})"]
+
+    classes, y = _target(options, data)
+    if classes is None:
+        about.append(f"Target    {options.target}: numbers from {y.min():g} to {y.max():g}")
+    else:
+        about.append(f"Target    {options.target}: {count(len(classes), 'class', 'classes')} ({some(classes)})")
+    one_output = classes is None or options.loss == "binary_cross_entropy"
+    net = job.network(options, len(columns), 1 if one_output or classes is None else len(classes))
+
+    # Outputs of other activations are bound to a range that scaled targets need not have.
+    scales_target = options.scale and classes is None and options.output == "identity"
+    X, t = rows, y
+    if options.scale:
+        of_inputs = scaling.Scale(rows)
+        X = of_inputs.scaled(rows)
+        which = "inputs and target" if scales_target else "inputs"
+        about.append(f"Scaling   {which} to mean 0 and deviation 1; the trained network takes them as they are")
+    if scales_target:
+        of_target = scaling.Scale(y)
+        t = of_target.scaled(y)
+
+    status = job.train(options, about, net, X, t)
+    if options.scale:
+        scaling.fold_inputs(net, of_inputs)
+    if scales_target:
+        scaling.fold_outputs(net, of_target)
+    names = model.Names(columns, options.target, classes)
+    if status == job.FINISHED:
+        print(quality(names, net.predict(rows), y, "the rows it was trained on"))
+    job.save(options, net, names, status)
+    return status
+
+
+def _target(options: argparse.Namespace, data: Table) -> tuple[list[str] | None, Array]:
+    """(names of classes or None, numbers or numbers of classes (n,)); settle loss and output to suit them."""
+    name, loss, output = options.target, options.loss, options.output
+    if loss is not None:
+        as_classes = loss in OUTPUT_OF_CLASSES
+    elif output is not None:
+        as_classes = output == "softmax" or (output == "sigmoid" and data.looks_like_classes(name))
+    else:
+        as_classes = data.looks_like_classes(name)
+    if not as_classes:
+        options.loss, options.output = loss or "mse", output or "identity"
+        numbers = data.numbers(name, f" ({' and '.join(OUTPUT_OF_CLASSES)} are for classes)")
+        if numbers.min() == numbers.max():
+            raise ValueError(
+                f"column {name!r} of {data.path} is {numbers[0]:g} in each row; nothing can be learnt"
+            )
+        return None, numbers
+
+    classes, labels = data.classes(name)
+    if len(classes) < 2:
+        raise ValueError(f"column {name!r} of {data.path} is {classes[0]!r} in each row; nothing can be learnt")
+    if len(classes) == len(labels) > MOST_CLASSES_ALL_DIFFERENT:
+        raise ValueError(
+            f"column {name!r} of {data.path} is different in each of its {len(labels):,} rows; a class has several"
+        )
+    if loss is None:
+        by_sigmoid = len(classes) == 2 and output != "softmax"
+        options.loss = "binary_cross_entropy" if by_sigmoid else "cross_entropy"
+    if options.loss == "binary_cross_entropy" and len(classes) > 2:
+        raise ValueError(
+            f"loss 'binary_cross_entropy' is for two classes, and column {name!r} of {data.path} has "
+            f"{len(classes):,}; 'cross_entropy' is for more"
+        )
+    options.output = output or OUTPUT_OF_CLASSES[options.loss]
+    return classes, labels
+
+
+def quality(names: model.Names, outputs: Array, y: Array, which: str) -> str:
+    """How good outputs (n, K) are, in a line; y (n,) holds numbers, or numbers of classes."""
+    if names.classes is not None:
+        right = np.mean(names.classes_of(outputs) == y)
+        return f"Accuracy  {100 * right:.1f} % of {which} are in the right class"
+    squares = float(np.mean((outputs[:, 0] - y) ** 2))
+    variance = float(np.var(y))
+    share = f"; {100 * (1 - squares / variance):.1f} % of the variance is explained" if variance else ""
+    return f"Error     {significant(squares**0.5)}, root of the mean square over {which}{share}"
