@@ -107,7 +107,7 @@ def _description(header: Array) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ValueError("its header is not that of a network")
     version = found.get("version")
-    if version != VERSION:
+    if version is True or version != VERSION:
         raise ValueError(
             f"its version is {version!r}; this fastnn reads version {VERSION}, a later one may read it"
         )

@@ -188,7 +188,7 @@ def fit(
     finally:
         parameters[:] = run.vectors[0][: len(parameters)]
         seconds = time.perf_counter() - start
-        samples = run.epochs * len(rows.X) + int(run.cursor[layout.FIRST])
+        samples = run.epochs * len(rows.X) + int(run.cursor[layout.FIRST] + run.cursor[layout.DONE])
         report(
             History(
                 loss=run.losses.copy(),

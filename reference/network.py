@@ -224,11 +224,11 @@ class Sequential:
         ]:
             if number is not None and number < 1:
                 raise ValueError(f"{name} is {number}; it must be at least 1")
-        for layer in self.layers[:-1]:
+        for layer in self.layers:
             if layer.activation == "step":
                 raise ValueError(
-                    "step in a hidden layer cannot be trained: its derivative is 0, so nothing "
-                    "before it would learn; use sigmoid"
+                    "a network with step cannot be trained: its derivative is 0, so nothing up to it "
+                    "would learn; use sigmoid"
                 )
         samples = self._samples(X, y, loss, sample_weight)
         if optimizer is None:

@@ -23,6 +23,10 @@ POINTS = 1 << 18 if JIT else 1 << 12
 FEW = 1500 if JIT else 300
 
 ULPS = {"exp": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "log": 2, "log1p": 2, "expm1": 2, "erfc": 4}
+if not JIT:
+    # A fused multiply-add is then a product and a sum, each rounded, and erfc needs what the square of its
+    # argument loses in rounding: about x² = 700 ulp at the end of its range.
+    ULPS["erfc"] = 2000
 
 mpmath.mp.dps = 50
 
@@ -160,21 +164,21 @@ def test_gauge_finds_an_error_of_one_ulp_more(rng, dtype):
 
 NAN, INF = np.nan, np.inf
 LIMITS = {  # x: expected, exactly
-    "exp": {NAN: NAN, INF: INF, -INF: 0, 0.0: 1, -0.0: 1, 1e4: INF, -1e4: 0, 1e30: INF, -1e30: 0},
-    "sigmoid": {NAN: NAN, INF: 1, 0.0: 0.5, -0.0: 0.5, 1e4: 1, 1e30: 1},
+    "exp": {NAN: NAN, INF: INF, -INF: 0, 0.0: 1, 1e4: INF, -1e4: 0, 1e30: INF, -1e30: 0},
+    "sigmoid": {NAN: NAN, INF: 1, 0.0: 0.5, 1e4: 1, 1e30: 1},
     "tanh": {NAN: NAN, INF: 1, -INF: -1, 0.0: 0.0, 1e4: 1, -1e4: -1, 1e30: 1, -1e30: -1},
-    "softplus": {NAN: NAN, INF: INF, -INF: 0, 1e4: 1e4, -1e4: 0, 1e30: 1e30, -1e30: 0},
-    "log": {NAN: NAN, INF: INF, -INF: NAN, 0.0: -INF, -0.0: -INF, 1.0: 0, -1.0: NAN},
+    "softplus": {NAN: NAN, 0.0: np.log(2), INF: INF, -INF: 0, 1e4: 1e4, -1e4: 0, 1e30: 1e30, -1e30: 0},
+    "log": {NAN: NAN, INF: INF, -INF: NAN, 0.0: -INF, 1.0: 0, -1.0: NAN},
     "log1p": {0.0: 0.0, NAN: NAN},
     "expm1": {0.0: 0.0, NAN: NAN},
-    "erfc": {NAN: NAN, INF: 0, -INF: 2, 0.0: 1, -0.0: 1, 1e4: 0, -1e4: 2, 1e30: 0, -1e30: 2},
+    "erfc": {NAN: NAN, INF: 0, -INF: 2, 0.0: 1, 1e4: 0, -1e4: 2, 1e30: 0, -1e30: 2},
 }
 
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_limits(name, dtype):
-    x = np.array([*LIMITS[name], -NAN], dtype)
-    expected = np.array([*LIMITS[name].values(), NAN], dtype)
+    x = np.array([*LIMITS[name], -NAN, -0.0], dtype)
+    expected = np.array([*LIMITS[name].values(), NAN, LIMITS[name][0.0]], dtype)
     assert_array_equal(evaluate(name, x), expected)
 
 

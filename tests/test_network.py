@@ -217,8 +217,8 @@ def fit_to_divergence(library, rate, scale, *, momentum=0.0, **options):
     X = [[scale * x, 1.0] for x in (1.0, -2.0, 3.0, 0.5, -1.5)]
     y = [2.0, -1.0, 0.0, 4.0, 1.0]
     net = library.mlp([2, 2, 1], activation="identity", seed=3)
+    optimizer = library.SGD(rate, momentum=momentum)
     with pytest.warns(RuntimeWarning, match=r"(?s)finite.*(?i:try) a smaller learning rate") as caught:
-        optimizer = library.SGD(rate, momentum=momentum)
         history = net.fit(X, y, epochs=1000, optimizer=optimizer, shuffle=False, **options)
     assert len(caught) == 1
     assert caught[0].filename == __file__  # the warning points at the caller

@@ -6,6 +6,8 @@ a chain: differences, reference, kernels, compiled loop, whole runs.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -139,7 +141,7 @@ def test_run_in_float32(rng, options):
     p = problem(rng, (2, 5, 2), 21, dtype="float32", weighted=True)
     # Each of at most 12·21 updates rounds once; their errors add up like a random walk, with a factor
     # of 10 for how momentum and the gradient carry them on.
-    assert 1e-3 < compare_runs(p, 10 * np.sqrt(12 * 21) * EPSILON["float32"], epochs=12, **options)
+    assert compare_runs(p, 10 * np.sqrt(12 * 21) * EPSILON["float32"], epochs=12, **options) > 1e-3
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)
@@ -194,7 +196,7 @@ def problems(draw, work=WORK, kinks=True):
     sizes = draw(st.lists(WIDTH, min_size=1, max_size=5))
     sizes = [*sizes, draw(st.integers(2 if output == "softmax" else 1, 5))]
     samples = draw(SAMPLES)
-    parameters = sum((a + 1) * b for a, b in zip(sizes, sizes[1:], strict=False))
+    parameters = sum((a + 1) * b for a, b in pairwise(sizes))
     assume(parameters <= work)
     samples = max(1, min(samples, work // parameters))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))

@@ -188,9 +188,7 @@ def test_labels_are_one_hot_rows(output):
     X, _, _ = problem(samples=3)
     net = mlp([2, 3], output=output, seed=1)
     rows = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
-    assert net.loss_and_gradient(X, [2, 0, 1], "cross_entropy") == net.loss_and_gradient(
-        X, rows, "cross_entropy"
-    )
+    assert net.loss_and_gradient(X, [2, 0, 1], "cross_entropy") == net.loss_and_gradient(X, rows, "cross_entropy")
 
 
 def test_check_gradients_finds_a_wrong_activation_derivative(monkeypatch):
@@ -438,9 +436,7 @@ def test_weight_2_is_the_row_twice_and_weight_0_the_row_left_out(loss):
     X[2] = [math.nan, math.inf]  # left out means not even looked at
 
     net, twin = (mlp([2, 3, 1], output="sigmoid") for _ in range(2))
-    assert net.evaluate(X, y, loss, weighted) == pytest.approx(
-        twin.evaluate(X_plain, y_plain, loss), rel=1e-12
-    )
+    assert net.evaluate(X, y, loss, weighted) == pytest.approx(twin.evaluate(X_plain, y_plain, loss), rel=1e-12)
     history = net.fit(X, y, epochs=20, optimizer=SGD(0.5), loss=loss, sample_weight=weighted)
     plain = twin.fit(X_plain, y_plain, epochs=20, optimizer=SGD(0.5), loss=loss)
     assert history.loss == pytest.approx(plain.loss, rel=1e-12)

@@ -101,9 +101,7 @@ def test_neuron(library):
 # Losses of given predictions
 
 
-@pytest.mark.parametrize(
-    ("loss", "expected"), [("half_sse", 0.0975), ("cross_entropy", 0.510825457099338)]
-)
+@pytest.mark.parametrize(("loss", "expected"), [("half_sse", 0.0975), ("cross_entropy", 0.510825457099338)])
 def test_loss_against_class_2(library, loss, expected):
     predictions = [0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0]
     target = [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
@@ -136,9 +134,7 @@ def test_numerical_gradient(library):
 def test_xor(library):
     X, y = library.datasets.xor()
     net = library.mlp([2, 2, 1], output="sigmoid", initializer="normal", seed=0)
-    text = net.fit(
-        X, y, epochs=1000, batch_size=1, optimizer=library.SGD(0.1), shuffle=False, log_every=100
-    )
+    text = net.fit(X, y, epochs=1000, batch_size=1, optimizer=library.SGD(0.1), shuffle=False, log_every=100)
     assert_allclose([text.loss[0], text.loss[-1]], [0.322898337042, 0.145596440291], rtol=1e-9)
     # 1,000 epochs at rate 0.1 are not enough: more, with a higher rate, are.
     more = net.fit(X, y, epochs=2000, batch_size=1, optimizer=library.SGD(1.0), shuffle=False)
@@ -149,9 +145,7 @@ def test_xor(library):
 def test_four_people(library, capsys):
     X, y = [[-2, -1], [25, 6], [17, 4], [-15, -6]], [1, 0, 0, 1]
     net = library.mlp([2, 2, 1], output="sigmoid", initializer="normal", seed=0)
-    history = net.fit(
-        X, y, epochs=1000, batch_size=1, optimizer=library.SGD(0.1), shuffle=False, log_every=10
-    )
+    history = net.fit(X, y, epochs=1000, batch_size=1, optimizer=library.SGD(0.1), shuffle=False, log_every=10)
     lines = capsys.readouterr().out.splitlines()
     assert [int(line.split()[0]) for line in lines] == [1, *range(10, 1001, 10)]
     assert lines[-1] == "1000 0.0016"
