@@ -4,7 +4,7 @@
 >>> X, y = fastnn.datasets.circle(density=10)
 >>> net = fastnn.mlp([2, 4, 1], activation="sigmoid", output="sigmoid", initializer="uniform")
 >>> history = net.fit(X, y, epochs=2000, optimizer=fastnn.SGD(10.0), loss="mse")
->>> round(history.loss[-1], 4)
+>>> round(float(history.loss[-1]), 4)
 0.0035
 """
 

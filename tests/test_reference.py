@@ -551,7 +551,7 @@ def test_arrays_and_nested_sequences_are_the_same():
 def test_circle_and_xor():
     X, y = datasets.circle(density=4)
     assert X[:6] == [[-2, -2], [-2, -1], [-2, 0], [-2, 1], [-2, 2], [-1, -2]]
-    assert [x for x, t in zip(X, y) if t == 1.0] == [[0, 0]]  # the circle itself is outside
+    assert [x for x, t in zip(X, y, strict=True) if t == 1.0] == [[0, 0]]  # the circle itself is outside
     assert len(X) == len(y) == 25
     assert len(datasets.circle()[1]) == 121
     assert datasets.xor() == ([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0])

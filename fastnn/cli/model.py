@@ -119,7 +119,8 @@ def _are_texts(value: Any) -> TypeGuard[list[str]]:
 
 
 def _fit(names: Names, net: Sequential) -> bool:
-    """Whether there is a name for each input, and for each output or its two sides."""
-    outputs = 1 if names.classes is None or len(names.classes) == 2 else len(names.classes)
-    two_units = names.classes is not None and len(names.classes) == net.outputs
-    return len(names.columns) == net.inputs and (net.outputs == outputs or two_units)
+    """Whether there is a name for each input, and for each output (one output tells two classes apart)."""
+    outputs = {1} if names.classes is None else {len(names.classes)} - {1}
+    if names.classes is not None and len(names.classes) == 2:
+        outputs.add(1)
+    return len(names.columns) == net.inputs and net.outputs in outputs

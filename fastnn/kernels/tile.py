@@ -71,6 +71,9 @@ def loss(plan: Any, y: Any, targets: Any, weights: Any, scratch: Any, samples: i
 
     That is by the last layer's z where the plan says FUSED, else by its y.
     """
+    if plan[PACKED] != 0:  # the next tile's targets, as _fetch_ahead does it with its inputs
+        tile = plan[OUTPUTS] * plan[STRIDE]
+        prefetch(offset(targets, tile), tile)
     z, d = y, offset(scratch, plan[GRADIENT_ROW] * plan[STRIDE])
     if plan[LAYERS] > 0:
         layer = offset(plan, HEAD + (plan[LAYERS] - 1) * LAYER_FIELDS)
