@@ -134,7 +134,7 @@ class EntryFunction:
         """Say on stderr what is going on, if it takes long."""
         message = (
             f"fastnn: compiling {self._what} for {dtype}; "
-            "this takes some seconds, once on this machine (the result is kept on disk)"
+            "this takes 5 to 10 s, once on this machine (the result is kept on disk)"
         )
         timer = threading.Timer(SECONDS_BEFORE_NOTICE, lambda: print(message, file=sys.stderr, flush=True))
         timer.daemon = True

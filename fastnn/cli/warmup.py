@@ -39,11 +39,11 @@ def run(options: argparse.Namespace) -> int:
 
     import fastnn
 
+    nets = [fastnn.mlp([1, 1], dtype=dtype) for dtype in dtypes(options.dtype)]
     if numba.config.DISABLE_JIT:
         print("Nothing to do: NUMBA_DISABLE_JIT is set, so nothing is compiled.")
         return 0
     compiled = 0
-    nets = [fastnn.mlp([1, 1], dtype=dtype) for dtype in dtypes(options.dtype)]
     for net in nets:
         training = net.fit([[0.0]], [0.0]).compile_seconds
         start = time.perf_counter()
