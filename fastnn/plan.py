@@ -16,6 +16,9 @@ from fastnn.kernels.simd import LANES, VECTOR_BYTES
 # short enough that all its rows stay in the cache. Measured from [2, 4, 1] to [2, 256, 256, 1].
 MOST_ROW_BYTES, LEAST_ROW_BYTES = 3072, 512
 TILE_BYTES = 2 << 20
+# Packed data beyond this come from memory, tile by tile: it is worth asking for the next one early. For less it
+# costs 5 % (all measured with [2, 4, 1], densities 30 to 1000).
+CACHE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,11 @@ def make_plan(
     head[layout.BATCH] = batch
     head[layout.TILE] = tile
     head[layout.STRIDE] = stride
-    head[layout.PACKED] = task.batch_size is None
+    packed = task.batch_size is None
+    head[layout.PACKED] = packed
+    head[layout.FETCH_AHEAD] = packed and rows * (inputs + outputs) * dtype.itemsize > CACHE_BYTES
     head[layout.WEIGHTED] = task.weighted
-    head[layout.SHUFFLED] = task.shuffled and task.batch_size is not None
+    head[layout.SHUFFLED] = task.shuffled and not packed
     head[layout.SEED] = task.seed
     head[layout.EPOCHS] = task.epochs
     head[layout.LOSS] = task.loss

@@ -27,7 +27,8 @@ INPUT_ROW = 16  # scratch rows for gathered inputs,
 TARGET_ROW = 17  # targets
 WEIGHT_ROW = 18  # and weights,
 GRADIENT_ROW = 19  # and for the gradient by the outputs
-HEAD = 20
+FETCH_AHEAD = 20  # 1: tiles are asked for from memory before their turn comes
+HEAD = 21
 
 # The numbers of a layer.
 LAYER_INPUTS = 0

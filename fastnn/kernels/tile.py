@@ -8,6 +8,7 @@ from fastnn.kernels import dense
 from fastnn.kernels.activations import SOFTMAX, activate, multiply, multiply_by_softmax_slope
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
+    FETCH_AHEAD,
     FUSED,
     GRADIENT_ROW,
     HEAD,
@@ -24,7 +25,6 @@ from fastnn.kernels.layout import (
     LAYERS,
     LOSS,
     OUTPUTS,
-    PACKED,
     STRIDE,
 )
 from fastnn.kernels.losses import loss_and_slope
@@ -36,9 +36,9 @@ def _fetch_ahead(plan: Any, x: Any, part: int) -> None:
     """Ask for one of as many parts of the next tile's inputs as the network has layers, forward and back.
 
     The hardware foresees the rest of a row, but not the next tile; and asked for it all at once it would
-    have to wait. Only packed tiles lie one behind the other.
+    have to wait.
     """
-    if plan[PACKED] != 0:
+    if plan[FETCH_AHEAD] != 0:
         tile = plan[INPUTS] * plan[STRIDE]
         count = tile // (2 * plan[LAYERS]) + 1
         prefetch(offset(x, tile + part * count), count)
@@ -71,7 +71,7 @@ def loss(plan: Any, y: Any, targets: Any, weights: Any, scratch: Any, samples: i
 
     That is by the last layer's z where the plan says FUSED, else by its y.
     """
-    if plan[PACKED] != 0:  # the next tile's targets, as _fetch_ahead does it with its inputs
+    if plan[FETCH_AHEAD] != 0:  # the next tile's targets, as _fetch_ahead does it with its inputs
         tile = plan[OUTPUTS] * plan[STRIDE]
         prefetch(offset(targets, tile), tile)
     z, d = y, offset(scratch, plan[GRADIENT_ROW] * plan[STRIDE])
