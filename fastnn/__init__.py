@@ -8,17 +8,68 @@
 0.0035
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from fastnn import datasets as datasets
 from fastnn import losses as losses
+from fastnn import optimizers as optimizers
+from fastnn import schedules as schedules
 from fastnn._version import __version__ as __version__
+from fastnn.callbacks import Callback as Callback
+from fastnn.callbacks import EarlyStopping as EarlyStopping
+from fastnn.callbacks import Progress as Progress
+from fastnn.callbacks import StopTraining as StopTraining
 from fastnn.dataset import Dataset as Dataset
 from fastnn.differences import check_gradients as check_gradients
 from fastnn.differences import numerical_diff as numerical_diff
 from fastnn.differences import numerical_gradient as numerical_gradient
 from fastnn.differences import tangent_line as tangent_line
 from fastnn.history import History as History
+from fastnn.layers import BatchNormalization as BatchNormalization
 from fastnn.layers import Dense as Dense
+from fastnn.layers import Dropout as Dropout
+from fastnn.layers import LayerNormalization as LayerNormalization
 from fastnn.network import Sequential as Sequential
 from fastnn.network import load as load
 from fastnn.network import mlp as mlp
+from fastnn.optimizers import LBFGS as LBFGS
 from fastnn.optimizers import SGD as SGD
+from fastnn.optimizers import Adadelta as Adadelta
+from fastnn.optimizers import Adagrad as Adagrad
+from fastnn.optimizers import Adam as Adam
+from fastnn.optimizers import AdamW as AdamW
+from fastnn.optimizers import AMSGrad as AMSGrad
+from fastnn.optimizers import LevenbergMarquardt as LevenbergMarquardt
+from fastnn.optimizers import Lion as Lion
+from fastnn.optimizers import Nadam as Nadam
+from fastnn.optimizers import RMSprop as RMSprop
+from fastnn.optimizers import Rprop as Rprop
+
+if TYPE_CHECKING:
+    from fastnn import metrics as metrics
+    from fastnn.diagnosis import Diagnosis as Diagnosis
+    from fastnn.diagnosis import diagnose as diagnose
+    from fastnn.own_functions import own_activation as own_activation
+    from fastnn.own_functions import own_loss as own_loss
+
+# What most programs do not need is imported when it is asked for; the rest takes a twentieth of a second.
+_LATER = {
+    "Diagnosis": "fastnn.diagnosis",
+    "diagnose": "fastnn.diagnosis",
+    "metrics": "fastnn",
+    "own_activation": "fastnn.own_functions",
+    "own_loss": "fastnn.own_functions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    if _LATER[name] == "fastnn":
+        return importlib.import_module(f"fastnn.{name}")
+    return getattr(importlib.import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER} - {"importlib", "TYPE_CHECKING", "Any", "_LATER", "annotations"})

@@ -131,14 +131,18 @@ def _plain_numbers(array: Array, name: str) -> Array:
         raise ValueError(f"{name} holds a whole number beyond the range of float64") from None
 
 
+def place(at: Sequence[int]) -> str:
+    """Where a number stands in an array, as one writes it between brackets."""
+    return ", ".join(str(i) for i in at)
+
+
 def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     """The array in C order and the given dtype (a copy only where it must be); ValueError for NaN, infinity."""
     with np.errstate(over="ignore"):
         checked = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
     if not np.isfinite(checked).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(checked))[0])
-        place = at[0] if len(at) == 1 else at
-        raise ValueError(f"{name}[{place}] is {array[at]}; finite {dtype} numbers are needed")
+        raise ValueError(f"{name}[{place(at)}] is {array[at]}; finite {dtype} numbers are needed")
     return checked
 
 

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 
 from fastnn import kernels
-from fastnn.kernels import loop, rows
+from fastnn.kernels import calls, loop, rows
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import pointer
 
@@ -35,21 +35,37 @@ def _training_loop(sources: str) -> Callable[..., None]:
         scratch: Any,
         records: Any,
         cursor: Any,
+        validation: Any,
+        measured: Any,
         budget: int,
     ) -> None:
         _ = sources
         inputs, targets, weights = data
-        parameters, gradient, previous, velocity = vectors
+        parameters, gradient, previous, state, best = vectors
+        plan_of_validation, numbers_of_validation, validation_inputs, validation_targets, validation_weights = (
+            validation
+        )
+        trained, validated, work = measured
         loop.run(
             pointer(plan),
             pointer(numbers),
             (pointer(inputs), pointer(targets), pointer(weights)),
             pointer(order),
-            (pointer(parameters), pointer(gradient), pointer(previous), pointer(velocity)),
+            (pointer(parameters), pointer(gradient), pointer(previous), pointer(state), pointer(best)),
             pointer(scratch),
             pointer(records[0]),
             pointer(records[1]),
             pointer(cursor),
+            (
+                pointer(plan_of_validation),
+                pointer(numbers_of_validation),
+                (pointer(validation_inputs), pointer(validation_targets), pointer(validation_weights)),
+            ),
+            (
+                (pointer(trained[0]), pointer(trained[1]), pointer(trained[2])),
+                (pointer(validated[0]), pointer(validated[1]), pointer(validated[2])),
+                pointer(work),
+            ),
             budget,
         )
 
@@ -58,11 +74,19 @@ def _training_loop(sources: str) -> Callable[..., None]:
 
 def _prediction(sources: str) -> Callable[..., None]:
     def predict(
-        plan: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, first: int, count: int
+        plan: Any,
+        numbers: Any,
+        parameters: Any,
+        inputs: Any,
+        outputs: Any,
+        scratch: Any,
+        first: int,
+        count: int,
     ) -> None:
         _ = sources
         rows.predict(
             pointer(plan),
+            pointer(numbers),
             pointer(parameters),
             pointer(inputs),
             pointer(outputs),
@@ -74,8 +98,36 @@ def _prediction(sources: str) -> Callable[..., None]:
     return predict
 
 
+def _measurement(sources: str) -> Callable[..., None]:
+    def measure(
+        address: int,
+        predictions: Any,
+        targets: Any,
+        weights: Any,
+        n: int,
+        outputs: int,
+        settings: Any,
+        work: Any,
+        out: Any,
+    ) -> None:
+        _ = sources
+        calls.metric(
+            address,
+            pointer(predictions),
+            pointer(targets),
+            pointer(weights),
+            n,
+            outputs,
+            pointer(settings),
+            pointer(work),
+            pointer(out),
+        )
+
+    return measure
+
+
 @functools.cache
-def _digest_of_sources() -> str:
+def digest_of_sources() -> str:
     """A digest of the kernels' sources.
 
     Numba's cache looks at the file of the entry function only. The digest is a closure variable of the entry
@@ -87,62 +139,95 @@ def _digest_of_sources() -> str:
     return digest.hexdigest()
 
 
-class EntryFunction:
-    """A function that is compiled once for each dtype, at its first use, and kept on disk."""
+_lock = threading.RLock()
+_depth = 0  # of preparations within each other: one notice is enough
+_spent = threading.local()
 
-    def __init__(self, make: Callable[[str], Callable[..., None]], what: str) -> None:
-        self._make = make
-        self._what = what
-        self._ready: set[np.dtype[Any]] = set()
-        self._lock = threading.RLock()
 
-    @functools.cached_property
-    def _function(self) -> Any:
-        function = self._make(_digest_of_sources())
+def seconds_spent() -> float:
+    """On compiling and loading compiled code, by this thread so far."""
+    return getattr(_spent, "seconds", 0.0)
+
+
+@contextmanager
+def preparing(what: str, dtype: np.dtype[Any], usual: str) -> Iterator[None]:
+    """One thread at a time; and if it takes long, say on stderr what is going on."""
+    global _depth
+    start = time.perf_counter()
+    with _lock:
+        _depth += 1
+        if _depth == 1:
+            message = (
+                f"fastnn: compiling {what} for {dtype}; "
+                f"this takes {usual}, once on this machine (the result is kept on disk)"
+            )
+            timer = threading.Timer(SECONDS_BEFORE_NOTICE, lambda: print(message, file=sys.stderr, flush=True))
+            timer.daemon = True
+            timer.start()
         try:
-            return numba.njit(cache=True, **FLAGS)(function)
-        except RuntimeError as error:  # "cannot cache function": no folder that can be written to
-            return self._without_cache(error)
+            yield
+        finally:
+            _depth -= 1
+            if _depth == 0:
+                timer.cancel()
+                _spent.seconds = seconds_spent() + time.perf_counter() - start
 
-    def _without_cache(self, error: Exception) -> Any:
+
+def kept_on_disk(make: Callable[..., Any]) -> Any:
+    """What ``make(cache=True)`` gives, or without a cache if there is no folder for it that can be written to."""
+    try:
+        return make(cache=True)
+    except (RuntimeError, OSError) as error:  # "cannot cache function"; the folder is full, or not ours any more
+        _warn_of_no_cache(str(error))
+        return make()
+
+
+_warned = False
+
+
+def _warn_of_no_cache(reason: str) -> None:
+    """Once in a process."""
+    global _warned
+    if not _warned:
+        _warned = True
         warnings.warn(
-            f"fastnn cannot keep compiled code on disk ({error}) and will compile in each process; "
+            f"fastnn cannot keep compiled code on disk ({reason}) and will compile in each process; "
             "NUMBA_CACHE_DIR names a folder to use",
             RuntimeWarning,
             stacklevel=2,
         )
-        return numba.njit(**FLAGS)(self._make(_digest_of_sources()))
 
-    def prepare(self, dtype: np.dtype[Any], *arguments: Any) -> float:
-        """Compile for arguments like these, or load what is on disk; the seconds it took."""
+
+class EntryFunction:
+    """A function that is compiled once for each dtype, at its first use, and kept on disk."""
+
+    def __init__(self, make: Callable[[str], Callable[..., None]], what: str, usual: str) -> None:
+        self._make = make
+        self._what = what
+        self._usual = usual  # time that it takes to compile
+        self._ready: set[np.dtype[Any]] = set()
+
+    @functools.cached_property
+    def _function(self) -> Any:
+        return self._compiler(cache=True)
+
+    def _compiler(self, **cache: bool) -> Any:
+        return numba.njit(**cache, **FLAGS)(self._make(digest_of_sources()))
+
+    def prepare(self, dtype: np.dtype[Any], *arguments: Any) -> None:
+        """Compile for arguments like these, or load what is on disk."""
         if dtype in self._ready or numba.config.DISABLE_JIT:
-            return 0.0
-        start = time.perf_counter()
-        with self._lock:
+            return
+        with preparing(self._what, dtype, self._usual):
             signature = tuple(numba.typeof(argument) for argument in arguments)
-            with self._notice(dtype):
-                try:
-                    self._function.compile(signature)
-                except OSError as error:  # the folder is full, or not ours any more
-                    self._function = self._without_cache(error)
-                    self._function.compile(signature)
-            self._ready.add(dtype)
-        return time.perf_counter() - start
 
-    @contextmanager
-    def _notice(self, dtype: np.dtype[Any]) -> Iterator[None]:
-        """Say on stderr what is going on, if it takes long."""
-        message = (
-            f"fastnn: compiling {self._what} for {dtype}; "
-            "this takes 5 to 10 s, once on this machine (the result is kept on disk)"
-        )
-        timer = threading.Timer(SECONDS_BEFORE_NOTICE, lambda: print(message, file=sys.stderr, flush=True))
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+            def compiled(**cache: bool) -> Any:
+                function = self._function if cache else self._compiler()
+                function.compile(signature)
+                return function
+
+            self._function = kept_on_disk(compiled)
+            self._ready.add(dtype)
 
     @property
     def specialisations(self) -> int:
@@ -158,5 +243,6 @@ class EntryFunction:
             self._function(*arguments)
 
 
-train = EntryFunction(_training_loop, "the training loop")
-predict = EntryFunction(_prediction, "the prediction")
+train = EntryFunction(_training_loop, "the training loop", "3 to 10 s")
+predict = EntryFunction(_prediction, "the prediction", "1 to 3 s")
+measure = EntryFunction(_measurement, "the metrics", "1 to 3 s")

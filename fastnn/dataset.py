@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks
-from fastnn.loss_kinds import LOSSES, check_targets
+from fastnn.loss_kinds import Loss
 from fastnn.plan import Plan, aligned, aligned_zeros
 
 Array = npt.NDArray[Any]
@@ -17,23 +17,42 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Rows:
-    """Checked rows of one dtype: X (n, F), targets (n, K), weights (n,) or None."""
+    """Checked rows of one dtype: X (n, F), targets (n, K) of the loss, weights (n,) or None.
+
+    ``labels`` are the targets as they were given, where the loss smooths them.
+    """
 
     X: Array
     y: Array
     weights: Array | None
+    labels: Array | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """That of all of them."""
         return self.X.dtype
 
+    @property
+    def given(self) -> Array:
+        """(n, K) the targets as they were given."""
+        return self.y if self.labels is None else self.labels
+
     def counting(self) -> Rows:
         """Without the rows of weight 0."""
         if self.weights is None or self.weights.all():
             return self
-        used = self.weights > 0
-        return Rows(self.X[used], self.y[used], self.weights[used])
+        return self.chosen(self.weights > 0)
+
+    def chosen(self, which: Array) -> Rows:
+        """Some of the rows, by their numbers or by a truth value for each."""
+        weights = None if self.weights is None else self.weights[which]
+        labels = None if self.labels is None else self.labels[which]
+        return Rows(self.X[which], self.y[which], weights, labels)
+
+    def weighted(self) -> Rows:
+        """The same rows, with a weight for each."""
+        weights = np.ones(len(self.X), self.dtype) if self.weights is None else self.weights
+        return Rows(self.X, self.y, weights, self.labels)
 
     def packed(self, plan: Plan) -> tuple[Array, Array, Array]:
         """In tiles, feature by feature: what the compiled loop reads in full batch."""
@@ -74,6 +93,13 @@ def _fill_tiles(packed: Array, values: Array, tile: int) -> None:
     if rest:
         packed[whole, :, :rest] = values[whole * tile :].T
         packed[whole, :, rest:tile] = values[-1][:, np.newaxis]
+
+
+def rows_for(loss: Loss, X: Array, y: Any, weights: Array | None, outputs: int) -> Rows:
+    """Checked rows X and weights, with targets y as a loss of so many outputs takes them."""
+    given = loss.targets(y, len(X), outputs, X.dtype)
+    targets = loss.smoothed(given)
+    return Rows(X, targets, weights, None if targets is given else given)
 
 
 class Dataset:
@@ -121,14 +147,13 @@ class Dataset:
         weighted = "" if self.sample_weight is None else ", weighted"
         return f"Dataset({len(self)} rows, {self.X.shape[1]} features{weighted})"
 
-    def rows(self, features: int, outputs: int, loss: str, dtype: np.dtype[Any]) -> Rows:
+    def rows(self, features: int, outputs: int, loss: Loss, dtype: np.dtype[Any]) -> Rows:
         """Checked for a network and a loss."""
         key = features, outputs, loss, dtype
         if key not in self._rows:
             X = checks.matrix(self.X, "X", dtype, features)
-            y = check_targets(LOSSES[loss], self.y, len(X), outputs, dtype)
             weights = checks.sample_weights(self.sample_weight, len(X), dtype)
-            self._rows[key] = Rows(X, y, weights)
+            self._rows[key] = rows_for(loss, X, self.y, weights, outputs)
         return self._rows[key]
 
     def counting(self, rows: Rows) -> Rows:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks
-from fastnn.layers import Dense
 from fastnn.network import Sequential
 
 Doubles = npt.NDArray[np.float64]
@@ -100,7 +99,7 @@ def check_gradients(
     """
     analytic = net.loss_and_gradient(X, y, loss=loss, sample_weight=sample_weight)[1].astype(np.float64)
     twin = Sequential(
-        [Dense(layer.units, layer.activation) for layer in net.layers], inputs=net.inputs, dtype="float64"
+        [layer.copy() for layer in net.layers], inputs=net.inputs, l1=net.l1, l2=net.l2, dtype="float64"
     )
 
     def reported(parameters: Doubles) -> float:

@@ -1,18 +1,20 @@
-"""Network files: a zip archive of two arrays, as NumPy's .npz is, without pickle.
+"""Files: zip archives of arrays, as NumPy's .npz are, without pickle; networks here, runs in ``checkpoints``.
 
-``header.npy`` holds bytes of JSON: format, version and the network's description. ``parameters.npy`` is the flat
-vector. Files may come from anywhere: whatever they say is checked before memory is taken for it.
+``header.npy`` holds bytes of JSON: format, version and a description. A network has ``parameters.npy``, the flat
+vector, beside it. Files may come from anywhere: whatever they say is checked before memory is taken for it.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
 import os
 import zipfile
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,20 +27,20 @@ from fastnn import checks
 FORMAT, VERSION = "fastnn network", 1
 MOST_HEADER_BYTES = 1 << 20
 MOST_PARAMETERS = 10**9
+PART_SUFFIX = ".part"
 NPY_OVERHEAD = 1024  # more than the text that stands before the numbers in a .npy file
 
 Array = npt.NDArray[Any]
 
 
-def write(path: str | PathLike[str], description: dict[str, Any], parameters: Array) -> None:
-    """Write a network file beside its place and then move it there."""
+@contextmanager
+def replacing(path: str | PathLike[str]) -> Iterator[Path]:
+    """A new file beside ``path`` for the caller to write, which then takes its place: whole or not at all."""
     target = path_of(path)
-    header = json.dumps({"format": FORMAT, "version": VERSION, **description})
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f"{part_prefix(target)}{os.getpid()}{PART_SUFFIX}")
     try:
-        with part.open("wb") as file:
-            np.savez(file, header=np.frombuffer(header.encode(), np.uint8), parameters=parameters)
-            file.flush()
+        yield part
+        with part.open("rb+") as file:  # it has to be on the disk before the old file goes
             os.fsync(file.fileno())
         part.replace(target)
     finally:
@@ -46,10 +48,48 @@ def write(path: str | PathLike[str], description: dict[str, Any], parameters: Ar
             part.unlink()
 
 
-def path_of(value: Any) -> Path:
+def remove_leftovers(path: str | PathLike[str]) -> None:
+    """Remove what processes that were killed while they wrote ``path`` have left beside it."""
+    target = path_of(path)
+    for name in os.listdir(target.parent):
+        if name.startswith(part_prefix(target)) and name.endswith(PART_SUFFIX):
+            with suppress(FileNotFoundError):
+                target.with_name(name).unlink()
+
+
+def part_prefix(target: Path) -> str:
+    """How the names of unfinished files begin; a dot hides them."""
+    return f".{target.name}."
+
+
+def refuse_unwritable(path: str | PathLike[str]) -> None:
+    """OSError for a file that cannot be written, before hours of work are put into what should be in it."""
+    target = path_of(path)
+    folder = target.parent
+    if not folder.is_dir():
+        raise OSError(f"{path} cannot be written: there is no folder {folder}")
+    if target.is_dir():
+        raise OSError(f"{path} cannot be written: it is a folder")
+    if not os.access(folder, os.W_OK):
+        raise OSError(f"{path} cannot be written: the folder {folder} takes no new files")
+
+
+def write(path: str | PathLike[str], description: dict[str, Any], parameters: Array) -> None:
+    """Write a network file."""
+    write_arrays(path, {"format": FORMAT, "version": VERSION, **description}, {"parameters": parameters})
+
+
+def write_arrays(path: str | PathLike[str], header: dict[str, Any], arrays: dict[str, Array]) -> None:
+    """Write a header and arrays."""
+    members: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(file, **members)
+
+
+def path_of(value: Any, name: str = "path") -> Path:
     """``value`` as a path; TypeError if it is none."""
     if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"path is {value!r}; the name of a file is needed")
+        raise TypeError(f"{name} is {checks.shown(value)}; the name of a file is needed")
     return Path(value)
 
 
@@ -63,16 +103,10 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], Array]:
     ValueError
         If it is broken, of another program, or of a later version.
     """
-    place = path_of(path)
-    try:
-        with zipfile.ZipFile(place) as archive:
-            description = _description(_array(archive, "header.npy", MOST_HEADER_BYTES))
-            count = _parameter_count(description)
-            parameters = _array(archive, "parameters.npy", count * 8)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{os.fspath(path)} is no network file: {error}") from None
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{os.fspath(path)} is no network file of fastnn: {error}") from None
+    with reading(path, "network") as archive:
+        description = _description(archive)
+        count = _parameter_count(description)
+        parameters = array_of(archive, "parameters", count * 8)
     if parameters.shape != (count,) or parameters.dtype.name not in checks.DTYPES:
         raise ValueError(
             f"{os.fspath(path)} is broken: it holds parameters of shape {parameters.shape} and type "
@@ -81,36 +115,60 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], Array]:
     return description, parameters
 
 
-def _array(archive: zipfile.ZipFile, name: str, most_bytes: int) -> Array:
+@contextmanager
+def reading(path: str | PathLike[str], kind: str) -> Iterator[zipfile.ZipFile]:
+    """The archive; what is wrong with it becomes a ValueError that says it is no file of that kind."""
+    place = path_of(path)
+    try:
+        with zipfile.ZipFile(place) as archive:
+            yield archive
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place outside of the file, which a broken archive names
+            raise
+        raise ValueError(f"{os.fspath(path)} is no {kind} file: {error}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{os.fspath(path)} is no {kind} file: {error}") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{os.fspath(path)} is no {kind} file of fastnn: {error}") from None
+
+
+def array_of(archive: zipfile.ZipFile, name: str, most_bytes: int) -> Array:
     """An array of the archive; ValueError if it is not there or larger than it should be."""
-    if name not in archive.namelist():
-        raise ValueError(f"it holds no {name}")
-    with archive.open(name) as member:
+    member_name = f"{name}.npy"
+    if member_name not in archive.namelist():
+        raise ValueError(f"it holds no {member_name}")
+    with archive.open(member_name) as member:
         data = member.read(most_bytes + NPY_OVERHEAD + 1)
     if len(data) > most_bytes + NPY_OVERHEAD:
-        raise ValueError(f"its {name} is larger than its layers are")
+        raise ValueError(f"its {member_name} is larger than it should be")
     # What the array says of its own size is believed only as far as there are bytes.
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in reader:
-        raise ValueError(f"its {name} has version {version} of NumPy's format")
+        raise ValueError(f"its {member_name} has version {version} of NumPy's format")
     shape, _, dtype = reader[version](stream)
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-        raise ValueError(f"its {name} holds other than {shape} numbers of type {dtype}")
+        raise ValueError(f"its {member_name} holds other than {shape} numbers of type {dtype}")
     return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
 
 
-def _description(header: Array) -> dict[str, Any]:
-    """The header's JSON, of this format and version and with the fields that belong to it."""
-    found = json.loads(header.tobytes())
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError("its header is not that of a network")
-    version = found.get("version")
-    if version is True or version != VERSION:
+def header_of(archive: zipfile.ZipFile, kind: str, version: int) -> dict[str, Any]:
+    """The header's JSON, of a kind of files of fastnn and of this version of it."""
+    found = json.loads(array_of(archive, "header", MOST_HEADER_BYTES).tobytes())
+    if not isinstance(found, dict) or found.get("format") != f"fastnn {kind}":
+        raise ValueError(f"its header is not that of a {kind}")
+    given = found.get("version")
+    if given is True or given != version:
         raise ValueError(
-            f"its version is {version!r}; this fastnn reads version {VERSION}, a later one may read it"
+            f"its version is {checks.shown(given)}; this fastnn reads version {version}, a later one may read it"
         )
+    return found
+
+
+def _description(archive: zipfile.ZipFile) -> dict[str, Any]:
+    """The header, with the fields that belong to it."""
+    found = header_of(archive, "network", VERSION)
     layers = found.get("layers")
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
         raise ValueError("its header has no list of layers")
@@ -121,8 +179,14 @@ def _parameter_count(description: dict[str, Any]) -> int:
     """Of all layers."""
     count, inputs = 0, checks.whole_number(description.get("inputs"), "inputs", least=1)
     for i, layer in enumerate(description["layers"]):
-        units = checks.whole_number(layer.get("units"), f"layers[{i}] units", least=1)
-        count, inputs = count + (inputs + 1) * units, units
+        kind = layer.get("kind", "dense")
+        if kind == "dense":
+            units = checks.whole_number(layer.get("units"), f"layers[{i}] units", least=1)
+            count, inputs = count + (inputs + 1) * units, units
+        elif kind == "layer_normalization":
+            count += 2 * inputs
+        elif kind != "dropout":
+            raise ValueError(f"its layer {i + 1} is of a kind {checks.shown(kind)} that is not known")
     if count > MOST_PARAMETERS:
         raise ValueError(f"its layers have {count} parameters; at most {MOST_PARAMETERS} are read")
     return count

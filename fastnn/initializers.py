@@ -64,6 +64,25 @@ def he_normal(stream: Stream, inputs: int, outputs: int) -> Doubles:
     return stream.normal(inputs * outputs) * math.sqrt(2.0 / inputs)
 
 
+def lecun_uniform(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Within ±sqrt(3/inputs) (Y. LeCun and others, 1998)."""
+    return (2.0 * stream.uniform(inputs * outputs) - 1.0) * math.sqrt(3.0 / inputs)
+
+
+def lecun_normal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Variance 1/inputs (Y. LeCun and others, 1998)."""
+    return stream.normal(inputs * outputs) * math.sqrt(1.0 / inputs)
+
+
+def orthogonal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Neurons at right angles to each other, or inputs if there are more neurons (A. Saxe and others, 2014)."""
+    drawn = stream.normal(inputs * outputs).reshape(outputs, inputs)
+    columns, triangle = np.linalg.qr(drawn.T if outputs <= inputs else drawn)
+    columns = columns * np.where(np.diag(triangle) < 0.0, -1.0, 1.0)
+    found: Doubles = (columns.T if outputs <= inputs else columns).reshape(-1)
+    return found
+
+
 def zeros(stream: Stream, inputs: int, outputs: int) -> Doubles:
     """All 0; draws nothing. Hidden units that start equal stay equal."""
     return np.zeros(inputs * outputs)
@@ -76,11 +95,16 @@ INITIALIZERS: dict[str, Callable[[Stream, int, int], Doubles]] = {
     "glorot_normal": glorot_normal,
     "he_uniform": he_uniform,
     "he_normal": he_normal,
+    "lecun_uniform": lecun_uniform,
+    "lecun_normal": lecun_normal,
+    "orthogonal": orthogonal,
     "zeros": zeros,
 }
 
 
-def initial_weights(name: str, stream: Stream, inputs: int, outputs: int) -> Doubles:
-    """Weights (inputs, outputs)."""
+def initial_weights(name: str | float, stream: Stream, inputs: int, outputs: int) -> Doubles:
+    """Weights (inputs, outputs); a number in place of a name is what all of them are."""
+    if not isinstance(name, str):
+        return np.full((inputs, outputs), name)
     by_neuron = INITIALIZERS[name](stream, inputs, outputs)
     return by_neuron.reshape(outputs, inputs).T

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy.typing as npt
 
 from fastnn import checks
-from fastnn.activations import ACTIVATIONS
+from fastnn.activations import ACTIVATIONS, Activation
 from fastnn.initializers import INITIALIZERS, Stream, initial_weights
 from fastnn.plan import LayerShape
 
@@ -16,16 +17,83 @@ Array = npt.NDArray[Any]
 MOST_UNITS = 1_000_000
 
 
-class Dense:
+class Layer(ABC):
+    """What all layers have.
+
+    Attributes
+    ----------
+    units : how many outputs it has; of a layer that has as many as inputs, 0 until it belongs to a network.
+    trainable : whether ``fit`` changes its parameters; may be set at any time.
+    """
+
+    units: int = 0
+    activation: str = "identity"
+    initializer: str | float | None = None
+
+    def __init__(self, trainable: bool) -> None:
+        self._trainable = checks.truth(trainable, "trainable")
+        self._views: tuple[Array, Array] | None = None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether ``fit`` changes its parameters."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = checks.truth(value, "trainable")
+
+    @property
+    def belongs_to_a_network(self) -> bool:
+        """Whether it has its parameters."""
+        return self._views is not None
+
+    def _built(self) -> tuple[Array, Array]:
+        if self._views is None:
+            raise AttributeError("a layer has weights and bias once it belongs to a network")
+        return self._views
+
+    def check(self, inputs: int, name: str) -> None:
+        """ValueError if the layer cannot follow after so many outputs."""
+        if self.belongs_to_a_network:
+            raise ValueError(
+                f"{name} belongs to another network already; make a {type(self).__name__} for each, or copy() it"
+            )
+
+    @abstractmethod
+    def shape(self, inputs: int) -> LayerShape:
+        """What the kernels need to know."""
+
+    @abstractmethod
+    def bind(
+        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
+    ) -> None:
+        """Make these numbers the layer's parameters, and overwrite them with initial values."""
+
+    @abstractmethod
+    def copy(self) -> Layer:
+        """A new layer, of no network yet, that begins with this one's parameters."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """All of it but its parameters, as JSON can hold it."""
+
+
+class Dense(Layer):
     """A fully connected layer: activation(X @ weights + bias).
 
     Parameters
     ----------
     units : how many outputs it has.
-    activation : one of identity, sigmoid, tanh, relu, leaky_relu, elu, softplus, silu, gelu, step, softmax.
+    activation : a name in the table ``fastnn.activations.ACTIVATIONS``, like "relu", or one of your own, see
+        ``fastnn.own_activation``.
     initializer : of the weights; one of uniform, normal, glorot_uniform, glorot_normal, he_uniform, he_normal,
-        zeros. Without one the network's is taken, and else the one that suits the activation.
+        lecun_uniform, lecun_normal, orthogonal, zeros, or a number that all of them are. Without one the network's
+        is taken, and else the one that suits the activation.
     weights, bias : own initial values, (inputs, units) and (units,). Without ``bias`` it is 0.
+    l1, l2 : penalties that are added to the loss: l1·Σ|w| + l2·Σw² over the weights. Without one, the network's.
+    max_norm : after each update the incoming weights of a unit are shortened to this Euclidean norm.
+    trainable : whether ``fit`` changes weights and bias.
 
     Attributes
     ----------
@@ -47,21 +115,32 @@ class Dense:
     def __init__(
         self,
         units: int,
-        activation: str = "identity",
+        activation: str | Activation = "identity",
         *,
-        initializer: str | None = None,
+        initializer: str | float | None = None,
         weights: Any = None,
         bias: Any = None,
+        l1: float | None = None,
+        l2: float | None = None,
+        max_norm: float | None = None,
+        trainable: bool = True,
     ) -> None:
+        super().__init__(trainable)
         self.units = checks.whole_number(units, "units", least=1, most=MOST_UNITS)
-        self.activation = checks.choice(activation, "activation", ACTIVATIONS)
+        self.function, self.activation = activation_of(activation)
         if initializer is not None:
-            checks.choice(initializer, "initializer", INITIALIZERS)
+            initializer = initializer_of(initializer)
             if weights is not None:
                 raise ValueError(f"initializer is {initializer!r} and weights are given; one of them is needed")
         self.initializer = initializer
-        if self.activation == "softmax" and self.units == 1:
-            raise ValueError("softmax over one unit is always 1; use sigmoid, or a unit for each class")
+        self.l1 = None if l1 is None else checks.real_number(l1, "l1", least=0.0)
+        self.l2 = None if l2 is None else checks.real_number(l2, "l2", least=0.0)
+        self.max_norm = None if max_norm is None else checks.real_number(max_norm, "max_norm", above=0.0)
+        if self.function.coupled and self.units == 1:
+            raise ValueError(
+                f"{self.activation} over one unit is always {int(self.activation == 'softmax')}; use sigmoid, or "
+                "a unit for each class"
+            )
         double = checks.DTYPES["float64"]
         self._given_weights: Array | None = None
         if weights is not None:
@@ -71,13 +150,11 @@ class Dense:
             self._given_bias = checks.finite(checks.numbers_of(bias, "bias"), double, "bias")
             if self._given_bias.shape != (self.units,):
                 raise ValueError(f"bias has shape {self._given_bias.shape}; ({self.units},) is needed")
-        self._weights: Array | None = None
-        self._bias: Array | None = None
 
     @property
     def weights(self) -> Array:
         """(inputs, units), a view into the network's parameters. Assigning copies numbers into it."""
-        return self._built(self._weights)
+        return self._built()[0]
 
     @weights.setter
     def weights(self, values: Any) -> None:
@@ -89,54 +166,257 @@ class Dense:
     @property
     def bias(self) -> Array:
         """(units,), a view into the network's parameters. Assigning copies numbers into it."""
-        return self._built(self._bias)
+        return self._built()[1]
 
     @bias.setter
     def bias(self, values: Any) -> None:
-        checked = checks.finite(checks.numbers_of(values, "bias"), self.bias.dtype, "bias")
-        if checked.shape != self.bias.shape:
-            raise ValueError(f"bias has shape {checked.shape}; {self.bias.shape} is needed")
-        self.bias[:] = checked
-
-    def _built(self, view: Array | None) -> Array:
-        if view is None:
-            raise AttributeError("a layer has weights and bias once it belongs to a network")
-        return view
-
-    @property
-    def belongs_to_a_network(self) -> bool:
-        """Whether it has its weights."""
-        return self._weights is not None
+        _assign(self.bias, values, "bias")
 
     def check(self, inputs: int, name: str) -> None:
         """ValueError if the layer cannot follow after so many outputs."""
-        if self.belongs_to_a_network:
-            raise ValueError(f"{name} belongs to another network already; make a Dense for each")
+        super().check(inputs, name)
         if self._given_weights is not None and len(self._given_weights) != inputs:
             shape = self._given_weights.shape
             raise ValueError(f"weights of {name} have shape {shape}; ({inputs}, {self.units}) is needed")
 
     def shape(self, inputs: int) -> LayerShape:
         """What the kernels need to know."""
-        return LayerShape(inputs, self.units, ACTIVATIONS[self.activation].kind)
+        return LayerShape(
+            inputs,
+            self.units,
+            self.function,
+            trained=self.trainable,
+            l1=self.l1 or 0.0,
+            l2=self.l2 or 0.0,
+            max_norm=self.max_norm,
+        )
 
-    def bind(self, weights: Array, bias: Array, default_initializer: str | None, stream: Stream) -> None:
-        """Make these views the layer's weights and bias, and overwrite them with initial values."""
+    def bind(
+        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
+    ) -> None:
+        """Make these numbers the layer's weights and bias, and overwrite them with initial values."""
+        split = shape.inputs * shape.units
+        weights, bias = parameters[:split].reshape(shape.inputs, shape.units), parameters[split:]
         if self._given_weights is not None:
             weights[:] = self._given_weights
         else:
-            suited = ACTIVATIONS[self.activation].initializer
-            self.initializer = self.initializer or default_initializer or suited
+            suited = self.function.initializer
+            own = default_initializer if self.initializer is None else self.initializer
+            self.initializer = suited if own is None else own
             weights[:] = initial_weights(self.initializer, stream, *weights.shape)
         bias[:] = 0.0 if self._given_bias is None else self._given_bias
-        self._weights, self._bias = weights, bias
+        self._views = weights, bias
+
+    def copy(self) -> Dense:
+        """A new layer, of no network yet, that begins with this one's weights and bias.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> trained = fastnn.mlp([2, 4, 1], activation="tanh")
+        >>> first = trained.layers[0].copy()
+        >>> first.trainable = False
+        >>> net = fastnn.Sequential([first, Dense(3, "softmax")], inputs=2)
+        >>> bool((net.layers[0].weights == trained.layers[0].weights).all())
+        True
+        """
+        new = Dense(
+            self.units,
+            self.activation if self.function.name is None else self.function,
+            weights=self.weights if self.belongs_to_a_network else self._given_weights,
+            bias=self.bias if self.belongs_to_a_network else self._given_bias,
+            l1=self.l1,
+            l2=self.l2,
+            max_norm=self.max_norm,
+            trainable=self.trainable,
+        )
+        new.initializer = self.initializer
+        return new
+
+    def describe(self) -> dict[str, Any]:
+        """All of it but its parameters, as JSON can hold it."""
+        return {
+            "units": self.units,
+            "activation": self.activation,
+            "initializer": self.initializer,
+            "l1": self.l1,
+            "l2": self.l2,
+            "max_norm": self.max_norm,
+            "trainable": self.trainable,
+        }
 
     def __repr__(self) -> str:
         return f"Dense({self.units}, {self.activation!r})"
 
 
-def parameter_views(layer: LayerShape, parameters: Array, start: int) -> tuple[Array, Array]:
-    """The layer's weights (I, O) and bias (O,) in a flat vector where they start at ``start``."""
-    split = start + layer.inputs * layer.units
-    weights = parameters[start:split].reshape(layer.inputs, layer.units)
-    return weights, parameters[split : split + layer.units]
+class Dropout(Layer):
+    """Leaves out a random share of its inputs in training, and divides the others by what remains of 1.
+
+    In ``predict``, ``evaluate`` and ``loss_and_gradient`` nothing is left out (N. Srivastava and others, 2014; the
+    division is "inverted dropout"). What is left out depends on seed, epoch, layer, unit and the row's number
+    alone, so not on how the rows are cut into batches.
+
+    Parameters
+    ----------
+    rate : the share that is left out, from 0 to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.Sequential([fastnn.Dense(16, "relu"), Dropout(0.2), fastnn.Dense(1)], inputs=3)
+    <Sequential: 3 > 16 relu > dropout 0.2 > 1 identity, 81 parameters, float64>
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(trainable=True)
+        self.rate = checks.real_number(rate, "rate", least=0.0, below=1.0)
+
+    def shape(self, inputs: int) -> LayerShape:
+        """What the kernels need to know."""
+        return LayerShape(inputs, inputs, dropout=self.rate)
+
+    def bind(
+        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
+    ) -> None:
+        """Let it have as many units as inputs; it has no parameters."""
+        self.units = shape.units
+        self._views = parameters, parameters
+
+    def copy(self) -> Dropout:
+        """A new layer, of no network yet."""
+        return Dropout(self.rate)
+
+    def describe(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return {"kind": "dropout", "rate": self.rate}
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.rate:g})"
+
+
+class LayerNormalization(Layer):
+    """Brings the inputs of each sample to mean 0 and variance 1, then to a learnt gain and bias for each unit.
+
+    y = gain·(x - mean)/sqrt(variance + epsilon) + bias, with mean and variance over the units of a sample (J. Ba,
+    J. Kiros, G. Hinton, 2016). Gain begins as 1, bias as 0.
+
+    Parameters
+    ----------
+    epsilon : above 0.
+    trainable : whether ``fit`` changes gain and bias.
+
+    Attributes
+    ----------
+    gain, bias : (units,) views into the network's parameters, once the layer belongs to one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> net = fastnn.Sequential([fastnn.Dense(4, "tanh"), LayerNormalization(), fastnn.Dense(1)], inputs=2)
+    >>> net.layers[1].gain
+    array([1., 1., 1., 1.])
+    """
+
+    def __init__(self, epsilon: float = 1e-5, *, trainable: bool = True) -> None:
+        super().__init__(trainable)
+        self.epsilon = checks.real_number(epsilon, "epsilon", above=0.0)
+        self._given: tuple[Array, Array] | None = None
+
+    @property
+    def gain(self) -> Array:
+        """(units,), a view into the network's parameters. Assigning copies numbers into it."""
+        return self._built()[0]
+
+    @gain.setter
+    def gain(self, values: Any) -> None:
+        _assign(self.gain, values, "gain")
+
+    @property
+    def bias(self) -> Array:
+        """(units,), a view into the network's parameters. Assigning copies numbers into it."""
+        return self._built()[1]
+
+    @bias.setter
+    def bias(self, values: Any) -> None:
+        _assign(self.bias, values, "bias")
+
+    def check(self, inputs: int, name: str) -> None:
+        """ValueError if the layer cannot follow after so many outputs."""
+        super().check(inputs, name)
+        if self._given is not None and len(self._given[0]) != inputs:
+            raise ValueError(f"gain of {name} has shape {self._given[0].shape}; ({inputs},) is needed")
+
+    def shape(self, inputs: int) -> LayerShape:
+        """What the kernels need to know."""
+        return LayerShape(inputs, inputs, epsilon=self.epsilon, trained=self.trainable)
+
+    def bind(
+        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
+    ) -> None:
+        """Make these numbers the layer's gain and bias, and overwrite them with initial values."""
+        self.units = shape.units
+        gain, bias = parameters[: self.units], parameters[self.units :]
+        gain[:], bias[:] = (1.0, 0.0) if self._given is None else self._given
+        self._views = gain, bias
+
+    def copy(self) -> LayerNormalization:
+        """A new layer, of no network yet, that begins with this one's gain and bias."""
+        new = LayerNormalization(self.epsilon, trainable=self.trainable)
+        if self.belongs_to_a_network:
+            new._given = self.gain.copy(), self.bias.copy()
+        return new
+
+    def describe(self) -> dict[str, Any]:
+        """All of it but its parameters, as JSON can hold it."""
+        return {"kind": "layer_normalization", "epsilon": self.epsilon, "trainable": self.trainable}
+
+    def __repr__(self) -> str:
+        return f"LayerNormalization({self.epsilon:g})"
+
+
+class BatchNormalization:
+    """Is not there: it makes each sample's outputs depend on the others of its batch."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        raise NotImplementedError(
+            "BatchNormalization makes the samples of a batch depend on each other, which fastnn's kernels do "
+            "not do yet; LayerNormalization normalizes each sample by itself"
+        )
+
+
+def _assign(view: Array, values: Any, name: str) -> None:
+    checked = checks.finite(checks.numbers_of(values, name), view.dtype, name)
+    if checked.shape != view.shape:
+        raise ValueError(f"{name} has shape {checked.shape}; {view.shape} is needed")
+    view[:] = checked
+
+
+def activation_of(value: Any, argument: str = "activation") -> tuple[Activation, str]:
+    """An activation and its name, given by name or as an own one."""
+    if isinstance(value, Activation) and value.name is not None:
+        return value, value.name
+    name = checks.choice(value, argument, ACTIVATIONS)
+    return ACTIVATIONS[name], name
+
+
+def initializer_of(value: Any) -> str | float:
+    """An initializer's name, or the number that all weights are."""
+    if isinstance(value, str):
+        return checks.choice(value, "initializer", INITIALIZERS)
+    try:
+        return checks.real_number(value, "initializer")
+    except TypeError:
+        known = ", ".join(INITIALIZERS)
+        raise TypeError(
+            f"initializer is {checks.shown(value)}; a number or one of these names is needed: {known}"
+        ) from None

@@ -1,63 +1,187 @@
-"""The loss functions that a network can be trained with, by name."""
+"""The loss functions that a network can be trained with: what they ask of outputs and targets; their kernels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fastnn import checks
-from fastnn.kernels import losses as kinds
+from fastnn import checks, parts
+from fastnn.kernels import losses as kernels
+from fastnn.kernels import row_losses
+from fastnn.plan import LossPart
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A kernel, and the sense of its derivative."""
+
+    kernel: Any
+    fused: bool = False  # by the z of the outputs: from logits
+    coupled: bool = False  # whether it needs all outputs of a sample
+
+
+ANY = "any"  # activation
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What the other rooms need to know of a loss function."""
+    """What the other rooms need to know of a loss function.
 
-    kind: int | None = None  # its number in the kernels, where it is computed from the predictions
-    from_logits: dict[str, int] | None = None  # its number by the activation of the outputs, from their z
+    ``settings`` are the two numbers that its kernel is given for each output, or for each output in turn.
+    """
+
+    name: str
+    formulas: dict[str, Formula] = field(hash=False)  # by the activation of the outputs
+    natural: str = "identity"  # the activation that suits it best
+    scale: float | None = None  # of the sum over a sample's outputs; without it their mean is taken
     classes: bool = False  # targets are labels or shares of classes
-    probabilities: bool = False  # targets are from 0 to 1
+    least: float | None = None  # of a target,
+    above: float | None = None  # or what it has to be above
+    most: float | None = None
+    signs: bool = False  # targets are -1 and 1, or 0 and 1
+    settings: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+    smoothing: float = 0.0  # of labels
 
-    def kind_for(self, name: str, activation: str) -> tuple[int, bool]:
-        """(its number, whether its derivative is by z) for outputs of an activation; ValueError if they
-        do not fit.
-        """
-        if self.from_logits is None:
-            assert self.kind is not None
-            return self.kind, False
-        if activation not in self.from_logits:
-            fitting = " or ".join(self.from_logits)
+    def part(self, activation: str, outputs: int) -> LossPart:
+        """The kernel for so many outputs of an activation; ValueError if they do not fit."""
+        formula = self.formulas.get(activation, self.formulas.get(ANY))
+        if self.name == "focal" and activation == "softmax" and self.settings[0][1] >= 0.0:
+            raise ValueError(f"alpha is {self.settings[0][1]:g}, which is for sigmoid outputs; these are softmax")
+        if formula is None:
+            fitting = " or ".join(self.formulas)
             raise ValueError(
-                f"loss {name!r} needs {fitting} outputs; the last layer's activation is {activation!r}"
+                f"loss {self.name!r} needs {fitting} outputs; the last layer's activation is {activation!r}"
             )
-        return self.from_logits[activation], True
+        if len(self.settings) not in (1, outputs):
+            raise ValueError(f"loss {self!r} is for {len(self.settings)} outputs; the network has {outputs}")
+        scale = 1.0 / outputs if self.scale is None else self.scale
+        pairs = self.settings * outputs if len(self.settings) == 1 else self.settings
+        pattern = parts.row_loss if formula.coupled else parts.elementwise_loss
+        numbers = (scale, *(number for pair in pairs for number in pair))
+        return LossPart(pattern, formula.kernel, numbers, formula.fused)
 
+    @property
+    def of_predictions(self) -> Loss:
+        """The same, of whatever predictions."""
+        formula = next(formula for formula in reversed(self.formulas.values()) if not formula.fused)
+        return Loss(self.name, {ANY: formula}, scale=self.scale, settings=self.settings)
 
-LOSSES = {
-    "mse": Loss(kinds.MSE),
-    "half_sse": Loss(kinds.HALF_SSE),
-    "mae": Loss(kinds.MAE),
-    "binary_cross_entropy": Loss(from_logits={"sigmoid": kinds.BINARY_CROSS_ENTROPY}, probabilities=True),
-    "cross_entropy": Loss(
-        from_logits={
-            "softmax": kinds.CROSS_ENTROPY_OF_SOFTMAX,
-            "sigmoid": kinds.CROSS_ENTROPY_OF_SIGMOID,
-        },
-        classes=True,
-    ),
-}
-
-
-def check_targets(loss: Loss, value: Any, rows: int, outputs: int, dtype: np.dtype[Any]) -> checks.Array:
-    """Targets for a loss as numbers (rows, outputs)."""
-    if loss.classes:
-        return checks.class_targets(value, rows, outputs, dtype)
-    found = checks.targets(value, rows, outputs, dtype)
-    if loss.probabilities:
-        wrong = (found < 0) | (found > 1)
+    def targets(self, value: Any, rows: int, outputs: int, dtype: np.dtype[Any], name: str = "y") -> checks.Array:
+        """Targets as numbers (rows, outputs), before smoothing."""
+        if self.classes:
+            return checks.class_targets(value, rows, outputs, dtype, name)
+        if len(self.settings) > 1:
+            value = _for_each_level(value, outputs, name)
+        if self.name == "focal" and outputs > 1 and np.ndim(value) == 1:
+            return checks.class_targets(value, rows, outputs, dtype, name)
+        found = checks.targets(value, rows, outputs, dtype, name)
+        wrong = np.zeros(found.shape, bool)
+        if self.least is not None:
+            wrong |= found < self.least
+        if self.above is not None:
+            wrong |= found <= self.above
+        if self.most is not None:
+            wrong |= found > self.most
+        if self.signs:
+            wrong |= ~np.isin(found, (-1, 0, 1))
         if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(f"y[{at[0]}] is {found[at]}; targets of this loss are from 0 to 1")
-    return found
+            raise ValueError(f"{name}[{at[0]}] is {found[at]}; targets of loss {self.name!r} are {self._accepted}")
+        if self.signs and (found == -1).any() and (found == 0).any():
+            raise ValueError(f"{name} has -1 and 0; targets of loss {self.name!r} are -1 and 1, or 0 and 1")
+        return found
+
+    @property
+    def _accepted(self) -> str:
+        if self.signs:
+            return "-1 and 1, or 0 and 1"
+        if self.above is not None:
+            return f"above {self.above:g}"
+        return f"{self.least:g} or more" if self.most is None else f"from {self.least:g} to {self.most:g}"
+
+    def smoothed(self, targets: checks.Array) -> checks.Array:
+        """Targets as the kernel is given them."""
+        if self.smoothing == 0.0:
+            return targets
+        share = 1.0 / targets.shape[1] if self.classes else 0.5
+        return (targets * (1.0 - self.smoothing) + self.smoothing * share).astype(targets.dtype)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _for_each_level(value: Any, outputs: int, name: str) -> Any:
+    """One target a row stands for all outputs."""
+    given = checks.numbers_of(value, name)
+    if given.ndim == 1:
+        given = given[:, np.newaxis]
+    return np.repeat(given, outputs, axis=1) if given.ndim == 2 and given.shape[1] == 1 else given
+
+
+LINEAR = Loss("linear", {ANY: Formula(kernels.linear)}, scale=1.0)
+OF_PROBABILITIES = Loss("cross_entropy", {ANY: Formula(kernels.cross_entropy_of_probabilities)}, scale=1.0)
+
+NUMBERS = ("identity", "tanh")
+POSITIVE = "softplus"
+
+_ALL: Iterable[Loss] = (
+    Loss("mse", {ANY: Formula(kernels.squared_error)}),
+    Loss("half_sse", {ANY: Formula(kernels.squared_error)}, scale=0.5),
+    Loss("mae", {ANY: Formula(kernels.absolute_error)}),
+    Loss("huber", {ANY: Formula(kernels.huber)}, settings=((1.0, 0.0),)),
+    Loss("log_cosh", {ANY: Formula(kernels.log_cosh)}),
+    Loss("quantile", {ANY: Formula(kernels.quantile)}, settings=((0.5, 0.0),)),
+    Loss(
+        "poisson",
+        {"exponential": Formula(kernels.poisson_of_exponential, fused=True), POSITIVE: Formula(kernels.poisson)},
+        natural="exponential",
+        least=0.0,
+    ),
+    Loss(
+        "gamma",
+        {"exponential": Formula(kernels.gamma_of_exponential, fused=True), POSITIVE: Formula(kernels.gamma)},
+        natural="exponential",
+        above=0.0,
+    ),
+    Loss(
+        "binary_cross_entropy",
+        {"sigmoid": Formula(kernels.binary_cross_entropy, fused=True)},
+        natural="sigmoid",
+        least=0.0,
+        most=1.0,
+    ),
+    Loss(
+        "cross_entropy",
+        {
+            "softmax": Formula(row_losses.cross_entropy_of_softmax, fused=True, coupled=True),
+            "sigmoid": Formula(kernels.cross_entropy_of_sigmoid, fused=True),
+            "log_softmax": Formula(row_losses.cross_entropy_of_log_softmax, fused=True, coupled=True),
+        },
+        natural="softmax",
+        scale=1.0,
+        classes=True,
+    ),
+    Loss("hinge", dict.fromkeys(NUMBERS, Formula(kernels.hinge)), signs=True),
+    Loss(
+        "focal",
+        {
+            "sigmoid": Formula(kernels.focal_of_sigmoid, fused=True),
+            "softmax": Formula(row_losses.focal_of_softmax, fused=True, coupled=True),
+        },
+        natural="sigmoid",
+        least=0.0,
+        most=1.0,
+        settings=((2.0, -1.0),),
+    ),
+)
+LOSSES = {loss.name: loss for loss in _ALL}
+
+
+def loss_of(value: Any) -> Loss:
+    """A loss, given as itself or by name."""
+    if isinstance(value, Loss):
+        return value
+    return LOSSES[checks.choice(value, "loss", LOSSES)]

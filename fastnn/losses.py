@@ -1,4 +1,4 @@
-"""Loss functions of predictions; a network takes them by name.
+"""Loss functions of predictions; a network takes them by name, those with settings as objects like Huber(0.5).
 
 The loss of a batch is Σ w·l / Σ w over its samples, with w = 1 without ``sample_weight``. The functions here take
 predictions and targets of shape (n, K), n samples with K outputs each, or (K,) for one sample; for
@@ -8,14 +8,15 @@ argument and its value, for whatever is not that.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from fastnn import checks
 from fastnn.dataset import Rows
-from fastnn.kernels import losses as kinds
-from fastnn.loss_kinds import LOSSES
+from fastnn.loss_kinds import LOSSES, OF_PROBABILITIES, Loss, loss_of
 from fastnn.training import Problem, evaluate
 
 EPSILON = 1e-7  # keeps the logarithm of a probability away from ln 0
@@ -54,10 +55,240 @@ def mae(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
     return _of_predictions("mae", predictions, targets, sample_weight)
 
 
-def cross_entropy(predictions: Any, targets: Any, sample_weight: Any = None, *, epsilon: float = EPSILON) -> float:
+def huber(predictions: Any, targets: Any, sample_weight: Any = None, *, delta: float = 1.0) -> float:
+    """The mean over the outputs of e²/2 where |e| <= delta, else delta·(|e| - delta/2); e = p - t (Huber, 1964).
+
+    Examples
+    --------
+    >>> huber([[0.5, 3.0]], [[0.0, 0.0]])
+    1.3125
+    """
+    return _of_predictions(Huber(delta), predictions, targets, sample_weight)
+
+
+def log_cosh(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
+    """The mean over the outputs of ln cosh(p - t): squares near 0, and far out the distance.
+
+    Examples
+    --------
+    >>> round(log_cosh([[1.0]], [[0.0]]), 6)
+    0.433781
+    """
+    return _of_predictions("log_cosh", predictions, targets, sample_weight)
+
+
+def quantile(predictions: Any, targets: Any, sample_weight: Any = None, *, levels: Any = 0.5) -> float:
+    """The mean over the outputs of the greater of q·u and (q - 1)·u, u = t - p (R. Koenker, G. Bassett, 1978).
+
+    q is the level of the output; see ``Quantile``.
+
+    Examples
+    --------
+    >>> quantile([[1.0, 1.0]], [2.0], levels=[0.25, 0.75])
+    0.5
+    """
+    return _of_predictions(Quantile(levels), predictions, targets, sample_weight)
+
+
+def poisson(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
+    """The mean over the outputs of p - t·ln p, for counts t that p expects.
+
+    Examples
+    --------
+    >>> poisson([[1.0]], [[3.0]])
+    1.0
+    """
+    return _of_predictions("poisson", predictions, targets, sample_weight)
+
+
+def gamma(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
+    """The mean over the outputs of t/p + ln p, for positive t whose spread grows with p.
+
+    Examples
+    --------
+    >>> gamma([[1.0]], [[3.0]])
+    3.0
+    """
+    return _of_predictions("gamma", predictions, targets, sample_weight)
+
+
+def hinge(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
+    """The mean over the outputs of the greater of 0 and 1 - t·p; targets are -1 and 1, or 0 and 1.
+
+    Examples
+    --------
+    >>> hinge([0.5, -2.0], [1, -1])
+    0.25
+    """
+    return _of_predictions("hinge", predictions, targets, sample_weight)
+
+
+def focal(
+    predictions: Any,
+    targets: Any,
+    sample_weight: Any = None,
+    *,
+    epsilon: float = EPSILON,
+    gamma: float = 2.0,
+    alpha: float | None = None,
+) -> float:
+    """The mean over the outputs of -a·t·q**gamma·ln(p + epsilon) - b·(1 - t)·p**gamma·ln(q + epsilon), q = 1 - p.
+
+    a is alpha and b is 1 - alpha; both are 1 without it (T. Lin and others, 2017). p are probabilities.
+
+    Examples
+    --------
+    >>> round(focal([[0.25]], [[1.0]]), 5)
+    0.77979
+    """
+    Focal(gamma, alpha)
+    p, single = _rows(predictions)
+    t = LOSSES["focal"].targets(_targets(targets, single), len(p), p.shape[1], p.dtype, "targets")
+    weights = checks.sample_weights(sample_weight, len(p), p.dtype)
+    share, other = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
+    q = 1.0 - p
+    of_one = -np.log(_logarithm_of(p, epsilon)) * q**gamma
+    of_zero = -np.log(_logarithm_of(q, epsilon)) * p**gamma
+    each = (share * t * of_one + other * (1.0 - t) * of_zero).mean(axis=1)
+    return float(np.average(each, weights=weights))
+
+
+def _smoothing(value: Any) -> float:
+    return checks.real_number(value, "label_smoothing", least=0.0, below=1.0)
+
+
+class _Set(Loss):
+    """A loss with settings of its own."""
+
+    def __init__(self, name: str, shown: dict[str, Any], **changed: Any) -> None:
+        usual = {field.name: getattr(LOSSES[name], field.name) for field in fields(Loss)}
+        super().__init__(**{**usual, **changed})
+        object.__setattr__(self, "_shown", shown)
+
+    def __repr__(self) -> str:
+        shown: dict[str, Any] = self._shown  # type: ignore[attr-defined]
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+class Huber(_Set):
+    """The loss "huber": squares up to a distance, and beyond it the distance.
+
+    Parameters
+    ----------
+    delta : that distance, above 0.
+
+    Examples
+    --------
+    >>> Huber(0.5)
+    Huber(delta=0.5)
+    """
+
+    def __init__(self, delta: float = 1.0) -> None:
+        number = checks.real_number(delta, "delta", above=0.0)
+        super().__init__("huber", {"delta": number}, settings=((number, 0.0),))
+
+
+class Quantile(_Set):
+    """The loss "quantile": the best prediction is the value that a share of the targets lies below.
+
+    Parameters
+    ----------
+    levels : that share, above 0 and below 1, for all outputs; or one for each output, and then a single target
+        stands for all of them.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = fastnn.datasets.circle(density=10)
+    >>> net = fastnn.mlp([2, 8, 3])
+    >>> history = net.fit(X, y, loss=Quantile([0.1, 0.5, 0.9]), epochs=10)
+    """
+
+    def __init__(self, levels: Any = 0.5) -> None:
+        several = isinstance(levels, Iterable) and not isinstance(levels, (str, bytes))
+        given = list(levels) if several else [levels]
+        if not given:
+            raise ValueError("levels is empty; at least one number above 0 and below 1 is needed")
+        checked = [
+            checks.real_number(level, f"levels[{i}]" if several else "levels", above=0.0, below=1.0)
+            for i, level in enumerate(given)
+        ]
+        shown = checked if several else checked[0]
+        super().__init__("quantile", {"levels": shown}, settings=tuple((level, 0.0) for level in checked))
+
+
+class BinaryCrossEntropy(_Set):
+    """The loss "binary_cross_entropy", with targets that are moved a little from 0 and 1 towards 1/2.
+
+    Parameters
+    ----------
+    label_smoothing : targets become t·(1 - label_smoothing) + label_smoothing/2; from 0 to below 1.
+
+    Examples
+    --------
+    >>> BinaryCrossEntropy(label_smoothing=0.1)
+    BinaryCrossEntropy(label_smoothing=0.1)
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        number = _smoothing(label_smoothing)
+        super().__init__("binary_cross_entropy", {"label_smoothing": number}, smoothing=number)
+
+
+class CrossEntropy(_Set):
+    """The loss "cross_entropy", with targets that are moved a little towards equal shares (C. Szegedy, 2016).
+
+    Parameters
+    ----------
+    label_smoothing : targets become t·(1 - label_smoothing) + label_smoothing/K for K classes; from 0 to below 1.
+
+    Examples
+    --------
+    >>> CrossEntropy(label_smoothing=0.1)
+    CrossEntropy(label_smoothing=0.1)
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        number = _smoothing(label_smoothing)
+        super().__init__("cross_entropy", {"label_smoothing": number}, smoothing=number)
+
+
+class Focal(_Set):
+    """The loss "focal": cross entropy in which what is classified well counts less (T. Lin and others, 2017).
+
+    Parameters
+    ----------
+    gamma : how much less; 1 or more.
+    alpha : the weight of targets 1, while that of targets 0 is 1 - alpha; None: both count 1. For sigmoid outputs.
+
+    Examples
+    --------
+    >>> Focal(gamma=1.5)
+    Focal(gamma=1.5, alpha=None)
+    """
+
+    def __init__(self, gamma: float = 2.0, alpha: float | None = None) -> None:
+        power = checks.real_number(gamma, "gamma", least=1.0)
+        share = -1.0
+        if alpha is not None:
+            share = checks.real_number(alpha, "alpha", least=0.0)
+            if share > 1.0:
+                raise ValueError(f"alpha is {alpha!r}; a number from 0 to 1, or None, is needed")
+        super().__init__("focal", {"gamma": power, "alpha": alpha}, settings=((power, share),))
+
+
+def cross_entropy(
+    predictions: Any,
+    targets: Any,
+    sample_weight: Any = None,
+    *,
+    epsilon: float = EPSILON,
+    label_smoothing: float = 0.0,
+) -> float:
     """-Σ t·ln(p + epsilon) over the outputs, and the mean over the samples; p are probabilities.
 
-    A network's own cross entropy is computed from its logits and needs no epsilon.
+    A network's own cross entropy is computed from its logits and needs no epsilon. For ``label_smoothing`` see
+    ``CrossEntropy``.
 
     Examples
     --------
@@ -67,13 +298,21 @@ def cross_entropy(predictions: Any, targets: Any, sample_weight: Any = None, *, 
     p, single = _rows(predictions)
     rows, outputs = p.shape
     shares = checks.class_targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
-    return _evaluate(kinds.CROSS_ENTROPY_OF_PROBABILITIES, _logarithm_of(p, epsilon), shares, sample_weight)
+    shares = CrossEntropy(label_smoothing).smoothed(shares)
+    return _evaluate(OF_PROBABILITIES, _logarithm_of(p, epsilon), shares, sample_weight)
 
 
 def binary_cross_entropy(
-    predictions: Any, targets: Any, sample_weight: Any = None, *, epsilon: float = EPSILON
+    predictions: Any,
+    targets: Any,
+    sample_weight: Any = None,
+    *,
+    epsilon: float = EPSILON,
+    label_smoothing: float = 0.0,
 ) -> float:
     """The mean of -t·ln(p + epsilon) - (1 - t)·ln(1 - p + epsilon) over the outputs, and over the samples.
+
+    For ``label_smoothing`` see ``BinaryCrossEntropy``.
 
     Examples
     --------
@@ -83,8 +322,9 @@ def binary_cross_entropy(
     p, single = _rows(predictions)
     rows, outputs = p.shape
     t = checks.targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
+    t = BinaryCrossEntropy(label_smoothing).smoothed(t)
     both = np.hstack([_logarithm_of(p, epsilon), _logarithm_of(1.0 - p, epsilon)])
-    total = _evaluate(kinds.CROSS_ENTROPY_OF_PROBABILITIES, both, np.hstack([t, 1.0 - t]), sample_weight)
+    total = _evaluate(OF_PROBABILITIES, both, np.hstack([t, 1.0 - t]), sample_weight)
     return total / float(outputs)
 
 
@@ -104,20 +344,19 @@ def _logarithm_of(p: checks.Array, epsilon: float) -> checks.Array:
     wrong = (p < 0) | (p > 1)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(f"predictions[{at}] is {p[at]}; probabilities from 0 to 1 are needed")
+        raise ValueError(f"predictions[{checks.place(at)}] is {p[at]}; probabilities from 0 to 1 are needed")
     return p + checks.real_number(epsilon, "epsilon", above=0.0)
 
 
-def _of_predictions(name: str, predictions: Any, targets: Any, sample_weight: Any) -> float:
+def _of_predictions(loss: str | Loss, predictions: Any, targets: Any, sample_weight: Any) -> float:
     p, single = _rows(predictions)
     rows, outputs = p.shape
-    t = checks.targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
-    kind = LOSSES[name].kind
-    assert kind is not None
-    return _evaluate(kind, p, t, sample_weight)
+    known = loss_of(loss)
+    t = known.targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
+    return _evaluate(known.of_predictions, p, t, sample_weight)
 
 
-def _evaluate(kind: int, p: checks.Array, t: checks.Array, sample_weight: Any) -> float:
+def _evaluate(loss: Loss, p: checks.Array, t: checks.Array, sample_weight: Any) -> float:
     """The loss of predictions: that of a network without layers."""
     weights = checks.sample_weights(sample_weight, len(p), p.dtype)
-    return evaluate(Problem(layers=(), loss=kind, fused=False), np.zeros(0), Rows(p, t, weights))
+    return evaluate(Problem((), "identity", loss), np.zeros(0), Rows(p, t, weights))

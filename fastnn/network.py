@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -10,20 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks, compiled, files, training
-from fastnn.activations import ACTIVATIONS
-from fastnn.dataset import Dataset, Rows
+from fastnn.activations import Activation
+from fastnn.dataset import Dataset, Rows, rows_for
+from fastnn.fitting import fit
 from fastnn.history import History
-from fastnn.initializers import INITIALIZERS, Stream
-from fastnn.kernels import losses as loss_kinds_of_kernels
-from fastnn.layers import Dense, parameter_views
-from fastnn.loss_kinds import LOSSES, check_targets
-from fastnn.optimizers import SGD, optimizer_of
+from fastnn.initializers import Stream
+from fastnn.layers import Dense, Dropout, Layer, LayerNormalization, activation_of, initializer_of
+from fastnn.loss_kinds import LINEAR, Loss, loss_of
 from fastnn.plan import LayerShape, Task, make_plan, read_only
 
 Array = npt.NDArray[Any]
 
 MOST_SEED = 2**63 - 1
-MOST_EPOCHS = 10**9
 # Rows for which predict() stays in compiled code at a time: a tenth of a second for a big network.
 PREDICTION_OPERATIONS = 1e9
 
@@ -33,18 +32,19 @@ class Sequential:
 
     Parameters
     ----------
-    layers : Dense layers, from the first to the output layer.
+    layers : Dense, Dropout and LayerNormalization layers; the last is Dense.
     inputs : how many numbers (features) a sample has.
     initializer : of the weights of layers that have none of their own; without one, each layer has the one that
         suits its activation (He for the ReLU family, else Glorot).
     seed : of the initial weights, and of the shuffling in ``fit``; 0 or more.
+    l1, l2 : penalties of all Dense layers that have none of their own; they are part of every loss.
     dtype : "float64" or "float32", of all that is computed.
 
     Attributes
     ----------
     parameters, gradients : (P,) all weights and biases, and the gradient that ``backward`` adds up: layer by
         layer, weights (inputs, units) row by row, then bias. Views: what is written there, the network has.
-    layers : the Dense layers, with ``weights`` and ``bias``, which are views too.
+    layers : the layers; Dense ones have ``weights`` and ``bias``, which are views too.
     history : the History of the last ``fit``, also of one that was interrupted; None before.
 
     Raises
@@ -66,20 +66,22 @@ class Sequential:
 
     def __init__(
         self,
-        layers: Iterable[Dense],
+        layers: Iterable[Layer],
         *,
         inputs: int,
-        initializer: str | None = None,
+        initializer: str | float | None = None,
         seed: int = 0,
+        l1: float = 0.0,
+        l2: float = 0.0,
         dtype: Any = "float64",
     ) -> None:
-        self.layers: Sequence[Dense] = tuple(checks.members(layers, "layers", Dense))
+        self.layers: Sequence[Layer] = tuple(checks.members(layers, "layers", Layer))
         self.inputs = checks.whole_number(inputs, "inputs", least=1)
         self.seed = checks.whole_number(seed, "seed", least=0, most=MOST_SEED)
         self.dtype = checks.dtype_of(dtype)
-        if initializer is not None:
-            checks.choice(initializer, "initializer", INITIALIZERS)
-        self.initializer = initializer
+        self.l1 = checks.real_number(l1, "l1", least=0.0)
+        self.l2 = checks.real_number(l2, "l2", least=0.0)
+        self.initializer = None if initializer is None else initializer_of(initializer)
         self.history: History | None = None
         self._shapes = self._check_layers()
         count = sum(shape.parameters for shape in self._shapes)
@@ -88,8 +90,9 @@ class Sequential:
         self._last_forward: tuple[Array, Array] | None = None  # rows, and the parameters they met
         stream, start = Stream(self.seed), 0
         for layer, shape in zip(self.layers, self._shapes, strict=True):
-            layer.bind(*parameter_views(shape, self._parameters, start), initializer, stream)
-            start += shape.parameters
+            stop = start + shape.parameters
+            layer.bind(shape, self._parameters[start:stop], self.initializer, stream)
+            start = stop
 
     def _check_layers(self) -> tuple[LayerShape, ...]:
         shapes, inputs = [], self.inputs
@@ -98,11 +101,33 @@ class Sequential:
             layer.check(inputs, name)
             if any(layer is other for other in self.layers[:i]):
                 raise ValueError(f"{name} stands in the network twice; make a Dense for each")
-            if layer.activation == "softmax" and i < len(self.layers) - 1:
-                raise ValueError(f"activation of {name} is 'softmax', which is for the output layer only")
-            shapes.append(layer.shape(inputs))
-            inputs = layer.units
+            if isinstance(layer, Dense) and layer.function.coupled and i < len(self.layers) - 1:
+                raise ValueError(
+                    f"activation of {name} is {layer.activation!r}, which is for the output layer only"
+                )
+            shape = self._with_penalties(layer, layer.shape(inputs))
+            shapes.append(shape)
+            inputs = shape.units
+        if not isinstance(self.layers[-1], Dense):
+            raise ValueError(f"the last layer is {self.layers[-1]!r}; a Dense is needed there")
         return tuple(shapes)
+
+    def _with_penalties(self, layer: Layer, shape: LayerShape) -> LayerShape:
+        """The network's penalties for a layer that has none of its own."""
+        if not isinstance(layer, Dense):
+            return shape
+        return replace(
+            shape,
+            l1=self.l1 if layer.l1 is None else layer.l1,
+            l2=self.l2 if layer.l2 is None else layer.l2,
+        )
+
+    @property
+    def shapes(self) -> tuple[LayerShape, ...]:
+        """What the kernels need to know of the layers, as they are now."""
+        return tuple(
+            replace(shape, trained=layer.trainable) for layer, shape in zip(self.layers, self._shapes, strict=True)
+        )
 
     @property
     def outputs(self) -> int:
@@ -155,7 +180,7 @@ class Sequential:
         )
         outputs = np.empty((len(rows), self.outputs), self.dtype)
         flat = read_only(rows.reshape(-1))
-        memory = plan.numbers, self._parameters, flat, outputs.reshape(-1), plan.scratch()
+        memory = plan.numbers, plan.reals, self._parameters, flat, outputs.reshape(-1), plan.scratch()
         compiled.predict.prepare(self.dtype, *memory, 0, 0)
         at_once = max(plan.tile, int(PREDICTION_OPERATIONS / (2 * len(self._parameters))))
         for first in range(0, len(rows), at_once):
@@ -204,7 +229,8 @@ class Sequential:
         rows, parameters = self._last_forward
         d = checks.targets(d_output, len(rows), self.outputs, self.dtype, "d_output")
         # Σ d·output is a loss whose derivative by the outputs is d.
-        problem = training.Problem(self._shapes, loss_kinds_of_kernels.LINEAR, fused=False)
+        unpenalized = tuple(replace(shape, l1=0.0, l2=0.0) for shape in self._shapes)
+        problem = training.Problem(unpenalized, self.layers[-1].activation, LINEAR)
         self._gradients += training.summed_gradient(problem, parameters, Rows(rows, d, None))
 
     def update(self, learning_rate: float) -> None:
@@ -220,97 +246,37 @@ class Sequential:
 
     # Whole runs ------------------------------------------------------------------------------------
 
-    def fit(
+    fit = fit
+
+    def problem(self, loss: str | Loss) -> training.Problem:
+        """What a loss is for the kernels; ValueError if it does not suit the outputs."""
+        problem = training.Problem(self._shapes, self.layers[-1].activation, loss_of(loss))
+        problem.loss.part(problem.output, self.outputs)
+        return problem
+
+    def rows(
         self,
         X: Any,
-        y: Any = None,
-        *,
-        epochs: int = 1,
-        batch_size: int | None = None,
-        optimizer: SGD | str | None = None,
-        loss: str = "mse",
-        shuffle: bool = True,
-        sample_weight: Any = None,
-        seed: int | None = None,
-        log_every: int | None = None,
-    ) -> History:
-        """Train the network.
-
-        Ctrl-C ends it within a fraction of a second; the parameters are then those of the last finished update,
-        and ``history`` tells how far it got. If the loss is no longer finite, the fit ends with a warning and
-        the last finite parameters.
-
-        Parameters
-        ----------
-        X : (n, inputs) numbers, or a Dataset in place of X, y and sample_weight.
-        y : (n,) or (n, outputs) targets; for loss "cross_entropy" labels (n,) or class shares (n, outputs).
-        epochs : passes over the data.
-        batch_size : rows for one update. None is batch gradient descent: one update an epoch, with all rows;
-            1 is stochastic gradient descent. A last batch may be short.
-        optimizer : SGD(…) or "sgd"; without one SGD(0.01).
-        loss : "mse", "half_sse", "mae", "binary_cross_entropy" (for sigmoid outputs) or "cross_entropy" (for
-            softmax or sigmoid outputs); see ``fastnn.losses``.
-        shuffle : whether mini-batches are drawn in a new order each epoch.
-        sample_weight : (n,) numbers, 0 or more. The loss of a batch is Σ w·l / Σ w: weight 2 counts as the row
-            twice, weight 0 as the row left out.
-        seed : of the shuffling; without one the network's.
-        log_every : print epoch and loss for the first epoch, each multiple of this, and the last.
-
-        Returns
-        -------
-        History : with the loss of each epoch, before its updates. It is ``net.history`` too.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not that, before anything is changed.
-        """
-        options = training.Options(
-            epochs=checks.whole_number(epochs, "epochs", least=1, most=MOST_EPOCHS),
-            batch_size=None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1),
-            optimizer=optimizer_of(optimizer),
-            shuffle=checks.truth(shuffle, "shuffle"),
-            seed=self.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=MOST_SEED),
-            log_every=None if log_every is None else checks.whole_number(log_every, "log_every", least=1),
-        )
-        self._refuse_steps()
-        problem, rows, dataset = self._problem(X, y, sample_weight, loss)
-
-        def report(history: History) -> None:
-            self.history = history
-
-        training.fit(problem, self._parameters, rows, dataset, options, report)
-        assert self.history is not None
-        return self.history
-
-    def _refuse_steps(self) -> None:
-        for i, layer in enumerate(self.layers):
-            if layer.activation == "step":
-                raise ValueError(
-                    f"activation of layers[{i}] is 'step', whose derivative is 0: nothing up to it would learn; "
-                    "train with 'sigmoid' and predict with 'step'"
-                )
-
-    def _problem(
-        self, X: Any, y: Any, sample_weight: Any, loss: str
-    ) -> tuple[training.Problem, Rows, Dataset | None]:
-        """What a loss of rows is for the kernels, after all checks."""
-        name = checks.choice(loss, "loss", LOSSES)
-        kind, fused = LOSSES[name].kind_for(name, self.layers[-1].activation)
-        problem = training.Problem(self._shapes, kind, fused)
+        y: Any,
+        sample_weight: Any,
+        loss: Loss,
+        names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+    ) -> tuple[Rows, Dataset | None]:
+        """Checked rows for a loss, and the Dataset they are from, if they are."""
         if isinstance(X, Dataset):
             if y is not None or sample_weight is not None:
-                raise TypeError("X is a Dataset, which has its own y and sample_weight; they cannot be given too")
-            return problem, X.rows(self.inputs, self.outputs, name, self.dtype), X
+                raise TypeError(
+                    f"{names[0]} is a Dataset, which has its own y and sample_weight; they cannot be given too"
+                )
+            return X.rows(self.inputs, self.outputs, loss, self.dtype), X
         if y is None:
-            raise TypeError("y is missing; targets are needed, or a Dataset in place of X and y")
-        matrix = self._matrix(X)
-        targets = check_targets(LOSSES[name], y, len(matrix), self.outputs, self.dtype)
+            raise TypeError(f"{names[1]} is missing; targets are needed, or a Dataset in place of X and y")
+        matrix = checks.matrix(X, names[0], self.dtype, self.inputs)
         weights = checks.sample_weights(sample_weight, len(matrix), self.dtype)
-        return problem, Rows(matrix, targets, weights), None
+        return rows_for(loss, matrix, y, weights, self.outputs), None
 
-    def evaluate(self, X: Any, y: Any = None, *, loss: str = "mse", sample_weight: Any = None) -> float:
-        """The loss of rows, as ``fit`` takes them, without training.
+    def evaluate(self, X: Any, y: Any = None, *, loss: str | Loss = "mse", sample_weight: Any = None) -> float:
+        """The loss of rows, as ``fit`` takes them, with penalties and without dropout.
 
         Examples
         --------
@@ -319,17 +285,19 @@ class Sequential:
         >>> round(net.evaluate(*fastnn.datasets.circle(density=10)), 4)
         0.2919
         """
-        problem, rows, dataset = self._problem(X, y, sample_weight, loss)
+        problem = self.problem(loss)
+        rows, dataset = self.rows(X, y, sample_weight, problem.loss)
         return training.evaluate(problem, self._parameters, rows, dataset)
 
     def loss_and_gradient(
-        self, X: Any, y: Any = None, *, loss: str = "mse", sample_weight: Any = None
+        self, X: Any, y: Any = None, *, loss: str | Loss = "mse", sample_weight: Any = None
     ) -> tuple[float, Array]:
         """The loss of rows, as ``fit`` takes them, and its gradient (P,) by the parameters.
 
         Changes nothing in the network; for other people's optimizers.
         """
-        problem, rows, dataset = self._problem(X, y, sample_weight, loss)
+        problem = self.problem(loss)
+        rows, dataset = self.rows(X, y, sample_weight, problem.loss)
         return training.gradient(problem, self._parameters, rows, dataset)
 
     # For people ------------------------------------------------------------------------------------
@@ -350,16 +318,15 @@ class Sequential:
         """A table of the layers: shape, activation, initializer and number of parameters."""
         rows = [("layer", "weights", "activation", "initializer", "parameters")]
         for i, (layer, shape) in enumerate(zip(self.layers, self._shapes, strict=True)):
-            size = f"({shape.inputs}, {shape.units})"
-            rows.append(
-                (
-                    f"dense {i + 1}",
-                    size,
-                    layer.activation,
-                    layer.initializer or "own",
-                    f"{shape.parameters:,}",
-                )
-            )
+            count = f"{shape.parameters:,}" + ("" if layer.trainable else " frozen")
+            if isinstance(layer, Dense):
+                size = f"({shape.inputs}, {shape.units})"
+                drawn = "own" if layer.initializer is None else f"{layer.initializer}"
+                rows.append((f"dense {i + 1}", size, layer.activation, drawn, count))
+            elif isinstance(layer, Dropout):
+                rows.append((f"dropout {i + 1}", f"rate {layer.rate:g}", "", "", count))
+            else:
+                rows.append((f"normalization {i + 1}", f"({shape.units},)", "", "", count))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         lines = [
             "  ".join(
@@ -370,22 +337,31 @@ class Sequential:
             )
             for row in rows
         ]
-        count, memory = len(self._parameters), self._parameters.nbytes
-        lines.append(f"{count:,} parameters, {memory:,} bytes, {self.dtype}, {self.inputs} inputs")
+        total, memory = len(self._parameters), self._parameters.nbytes
+        lines.append(f"{total:,} parameters, {memory:,} bytes, {self.dtype}, {self.inputs} inputs")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        layers = " > ".join(f"{layer.units} {layer.activation}" for layer in self.layers)
+        layers = " > ".join(_shown(layer) for layer in self.layers)
         return f"<Sequential: {self.inputs} > {layers}, {len(self._parameters)} parameters, {self.dtype}>"
+
+
+def _shown(layer: Layer) -> str:
+    if isinstance(layer, Dense):
+        return f"{layer.units} {layer.activation}"
+    return f"dropout {layer.rate:g}" if isinstance(layer, Dropout) else "normalization"
 
 
 def mlp(
     sizes: Sequence[int],
     *,
-    activation: str = "sigmoid",
-    output: str = "identity",
-    initializer: str | None = None,
+    activation: str | Activation = "sigmoid",
+    output: str | Activation = "identity",
+    initializer: str | float | None = None,
     seed: int = 0,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    dropout: float = 0.0,
     dtype: Any = "float64",
 ) -> Sequential:
     """A network of dense layers, by their sizes.
@@ -394,7 +370,8 @@ def mlp(
     ----------
     sizes : numbers of inputs, of units of each hidden layer, and of outputs.
     activation, output : of the hidden layers, and of the output layer.
-    initializer, seed, dtype : as ``Sequential`` has them.
+    initializer, seed, l1, l2, dtype : as ``Sequential`` has them.
+    dropout : rate of a Dropout after each hidden layer; 0 for none.
 
     Raises
     ------
@@ -409,14 +386,21 @@ def mlp(
     numbers = [checks.whole_number(size, f"sizes[{i}]", least=1) for i, size in enumerate(_list(sizes))]
     if len(numbers) < 2:
         raise ValueError(f"sizes is {sizes!r}; at least the numbers of inputs and outputs are needed")
-    checks.choice(activation, "activation", ACTIVATIONS)
-    checks.choice(output, "output", ACTIVATIONS)
-    layers = [Dense(units, activation) for units in numbers[1:-1]]
+    activation_of(activation, "activation")
+    activation_of(output, "output")
+    rate = checks.real_number(dropout, "dropout", least=0.0, below=1.0)
+    layers: list[Layer] = []
+    for units in numbers[1:-1]:
+        layers.append(Dense(units, activation))
+        if rate:
+            layers.append(Dropout(rate))
     return Sequential(
         [*layers, Dense(numbers[-1], output)],
         inputs=numbers[0],
         initializer=initializer,
         seed=seed,
+        l1=l1,
+        l2=l2,
         dtype=dtype,
     )
 
@@ -433,15 +417,48 @@ def describe(net: Sequential) -> dict[str, Any]:
         "inputs": net.inputs,
         "seed": net.seed,
         "initializer": net.initializer,
-        "layers": [
-            {"units": layer.units, "activation": layer.activation, "initializer": layer.initializer}
-            for layer in net.layers
-        ],
+        "l1": net.l1,
+        "l2": net.l2,
+        "layers": [layer.describe() for layer in net.layers],
     }
 
 
-def load(path: str | PathLike[str]) -> Sequential:
+def _layer_of(described: dict[str, Any], own: dict[str | None, Activation]) -> Layer:
+    """A layer that ``describe`` described; TypeError or ValueError if it is none."""
+    kind = described.get("kind", "dense")
+    if kind == "dropout":
+        return Dropout(described.get("rate", -1.0))
+    trainable = described.get("trainable", True)
+    if kind == "layer_normalization":
+        return LayerNormalization(described.get("epsilon", -1.0), trainable=trainable)
+    name = described.get("activation", "")
+    # Weights come from the file: nothing is to be drawn for them.
+    layer = Dense(
+        described["units"],
+        own.get(name, name),
+        initializer=0.0,
+        l1=described.get("l1"),
+        l2=described.get("l2"),
+        max_norm=described.get("max_norm"),
+        trainable=trainable,
+    )
+    initializer = described.get("initializer")
+    layer.initializer = None if initializer is None else initializer_of(initializer)
+    return layer
+
+
+def _functions(activations: Any) -> Sequence[Activation]:
+    found = list(activations)
+    return checks.members(found, "activations", Activation) if found else []
+
+
+def load(path: str | PathLike[str], *, activations: Iterable[Activation] = ()) -> Sequential:
     """Read a network from a file that ``Sequential.save`` wrote.
+
+    Parameters
+    ----------
+    path : of the file.
+    activations : those of ``own_activation`` that the network has; a file does not hold functions.
 
     Raises
     ------
@@ -458,23 +475,26 @@ def load(path: str | PathLike[str]) -> Sequential:
     >>> load(path)
     <Sequential: 2 > 3 sigmoid > 1 identity, 13 parameters, float64>
     """
+    own = {function.name: function for function in _functions(activations)}
     description, parameters = files.read(path)
     try:
-        described: list[dict[str, Any]] = description["layers"]
+        layers = [_layer_of(layer, own) for layer in description["layers"]]
+        initializers = [layer.initializer for layer in layers]
+        for layer in layers:
+            layer.initializer = 0.0 if isinstance(layer, Dense) else None
         net = Sequential(
-            [Dense(layer["units"], layer.get("activation", "")) for layer in described],
+            layers,
             inputs=description["inputs"],
             seed=description.get("seed", -1),
+            l1=description.get("l1", 0.0),
+            l2=description.get("l2", 0.0),
             dtype=parameters.dtype.name,
         )
         net.parameters = parameters
-        initializers = [description.get("initializer"), *(layer.get("initializer") for layer in described)]
-        for name in initializers:
-            if name is not None:
-                checks.choice(name, "initializer", INITIALIZERS)
+        initializer = description.get("initializer")
+        net.initializer = None if initializer is None else initializer_of(initializer)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is broken: {error}") from None
-    net.initializer = initializers[0]
-    for layer, name in zip(net.layers, initializers[1:], strict=True):
+    for layer, name in zip(layers, initializers, strict=True):
         layer.initializer = name
     return net

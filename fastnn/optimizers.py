@@ -1,28 +1,171 @@
-"""Optimizers: how the parameters follow the gradient."""
+"""Optimizers: how the parameters follow the gradient g.
+
+Each is a description, which a fit reads and never changes: what an optimizer remembers of past gradients
+begins at 0 in every fit. η is the learning rate, a number or a schedule (``fastnn.schedules``); t counts updates
+from 1. All but L-BFGS and Levenberg-Marquardt can bound the gradient: ``clip_value`` each number of it,
+``clip_norm`` its length as a whole.
+
+>>> import fastnn
+>>> X, y = fastnn.datasets.circle(density=10)
+>>> net = fastnn.mlp([2, 8, 1], activation="tanh", output="sigmoid")
+>>> history = net.fit(X, y, epochs=300, optimizer=fastnn.optimizers.Adam(0.05, clip_norm=1.0))
+>>> bool(history.loss[-1] < 0.02)
+True
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks
-from fastnn.kernels import layout
-from fastnn.kernels import optimizers as kinds
+from fastnn.kernels.layout import MOST_PAIRS
+from fastnn.kernels.simd import LANES
+from fastnn.plan import UpdatePart
+from fastnn.schedules import Schedule
 
 
-class SGD:
+class _Kernel:
+    """A kernel, whose file is imported when it is first asked for: few programs need them all."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return getattr(importlib.import_module(f"fastnn.kernels.{self._module}"), self._name)
+
+
+@dataclass(frozen=True, repr=False)
+class Optimizer:
+    """What all optimizers have.
+
+    Attributes
+    ----------
+    name : as which it can be given to ``fit``.
+    full_batch : whether it wants all rows in every update.
+    line_search : whether it tries places before it moves. An epoch is one move then, however often the
+        loss was evaluated for it, and has the loss from which it started.
+    """
+
+    name: ClassVar[str]
+    full_batch: ClassVar[bool] = False
+    line_search: ClassVar[bool] = False
+    gauss_newton: ClassVar[Any] = None
+    kernel: ClassVar[Any]  # static: it is no method
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    def _check(self) -> None:
+        """Replace each argument by what the checks make of it, or raise."""
+        raise NotImplementedError
+
+    def _set(self, **checked: Any) -> None:
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # nobody has seen it yet
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """What its kernel is given: the first learning rate, then its own numbers."""
+        raise NotImplementedError
+
+    def states(self, parameters: int) -> int:
+        """How many vectors of so many numbers it remembers."""
+        raise NotImplementedError
+
+    def part(self, parameters: int) -> UpdatePart:
+        """What the compiled loop needs to know of it."""
+        return UpdatePart(
+            self.kernel,
+            tuple(self.settings().tolist()),
+            self.states(parameters),
+            line_search=self.line_search,
+            gauss_newton=self.gauss_newton,
+        )
+
+    def __repr__(self) -> str:
+        """How to make it: the learning rate, and what is not as usual."""
+        shown = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "learning_rate":
+                shown.append(repr(value))
+            elif value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, repr=False)
+class _FirstOrder(Optimizer):
+    """An update from one gradient: a learning rate, and bounds on the gradient."""
+
+    learning_rate: float | Schedule
+    _: KW_ONLY
+    clip_value: float | None = None
+    clip_norm: float | None = None
+
+    def _check(self) -> None:
+        if not isinstance(self.learning_rate, Schedule):
+            self._set(learning_rate=_above_0(self.learning_rate, "learning_rate"))
+        for name in ("clip_value", "clip_norm"):
+            if getattr(self, name) is not None:
+                self._set(**{name: _above_0(getattr(self, name), name)})
+        if self.clip_value is not None and self.clip_norm is not None:
+            raise ValueError(
+                f"clip_value is {self.clip_value:g} and clip_norm {self.clip_norm:g}; one of the two at most"
+            )
+
+    @property
+    def first_rate(self) -> float:
+        """The learning rate of the first update (without a warm-up)."""
+        rate = self.learning_rate
+        return rate.initial if isinstance(rate, Schedule) else rate
+
+    def part(self, parameters: int) -> UpdatePart:
+        """What the compiled loop needs to know of it."""
+        given = (tuple(self.settings().tolist()), self.states(parameters), self.clip_value or 0.0)
+        rate = self.learning_rate
+        if not isinstance(rate, Schedule):
+            return UpdatePart(self.kernel, *given, self.clip_norm or 0.0)
+        return UpdatePart(
+            self.kernel,
+            *given,
+            self.clip_norm or 0.0,
+            rate.kernel,
+            rate.numbers,
+            float(rate.warm_epochs),
+            rate.plateau,
+        )
+
+
+def _above_0(value: Any, name: str) -> float:
+    return checks.real_number(value, name, above=0.0)
+
+
+def _from_0(value: Any, name: str) -> float:
+    return checks.real_number(value, name, least=0.0)
+
+
+def _share(value: Any, name: str) -> float:
+    return checks.real_number(value, name, least=0.0, below=1.0)
+
+
+@dataclass(frozen=True, repr=False)
+class SGD(_FirstOrder):
     """Stochastic gradient descent, with momentum (B. Polyak, 1964) and Nesterov's variant (1983).
 
-    With gradient g and velocity v, which is 0 when a fit starts: v = momentum·v + g, and the parameters change
-    by -learning_rate·v, or with ``nesterov`` by -learning_rate·(g + momentum·v).
+    With velocity v: v = momentum·v + g, and the parameters change by -η·v, or with ``nesterov`` by
+    -η·(g + momentum·v).
 
     Parameters
     ----------
-    learning_rate : above 0.
+    learning_rate : above 0, or a schedule.
     momentum : from 0 to below 1.
     nesterov : needs a momentum above 0.
+    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
 
     Raises
     ------
@@ -35,34 +178,599 @@ class SGD:
     SGD(0.1, momentum=0.9)
     """
 
-    kind = kinds.SGD
+    name: ClassVar[str] = "sgd"
+    kernel: ClassVar[Any] = _Kernel("optimizers", "sgd")
 
-    def __init__(self, learning_rate: float = 0.01, *, momentum: float = 0.0, nesterov: bool = False) -> None:
-        self.learning_rate = checks.real_number(learning_rate, "learning_rate", above=0.0)
-        self.momentum = checks.real_number(momentum, "momentum", least=0.0, below=1.0)
-        self.nesterov = checks.truth(nesterov, "nesterov")
+    learning_rate: float | Schedule = 0.01
+    _: KW_ONLY
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def _check(self) -> None:
+        super()._check()
+        self._set(
+            momentum=_share(self.momentum, "momentum"),
+            nesterov=checks.truth(self.nesterov, "nesterov"),
+        )
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov is True and momentum 0; Nesterov's variant needs a momentum above 0")
 
-    def numbers(self) -> npt.NDArray[np.float64]:
-        """What the compiled loop reads of it."""
-        numbers = np.zeros(layout.NUMBERS)
-        numbers[layout.LEARNING_RATE] = self.learning_rate
-        numbers[layout.MOMENTUM] = self.momentum
-        numbers[layout.NESTEROV] = self.nesterov
-        return numbers
+    def settings(self) -> npt.NDArray[np.float64]:
+        """η, momentum, nesterov."""
+        return np.array([self.first_rate, self.momentum, self.nesterov])
 
-    def __repr__(self) -> str:
-        extra = f", momentum={self.momentum}" if self.momentum else ""
-        return f"SGD({self.learning_rate}{extra}{', nesterov=True' if self.nesterov else ''})"
+    def states(self, parameters: int) -> int:
+        """The velocity, if there is momentum."""
+        return int(self.momentum > 0.0)
 
 
-OPTIMIZERS = {"sgd": SGD}
+@dataclass(frozen=True, repr=False)
+class Adagrad(_FirstOrder):
+    """Adagrad (J. Duchi, E. Hazan, Y. Singer, 2011): rates that fall with the sum of all squared gradients.
+
+    s = s + g², and the parameters change by -η·g/(√s + epsilon).
+
+    Parameters
+    ----------
+    learning_rate : above 0, or a schedule.
+    epsilon : above 0.
+    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> Adagrad(0.1)
+    Adagrad(0.1)
+    """
+
+    name: ClassVar[str] = "adagrad"
+    kernel: ClassVar[Any] = _Kernel("optimizers", "adagrad")
+
+    learning_rate: float | Schedule = 0.01
+    _: KW_ONLY
+    epsilon: float = 1e-10
+
+    def _check(self) -> None:
+        super()._check()
+        self._set(epsilon=_above_0(self.epsilon, "epsilon"))
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """η, epsilon."""
+        return np.array([self.first_rate, self.epsilon])
+
+    def states(self, parameters: int) -> int:
+        """The sums s."""
+        return 1
 
 
-def optimizer_of(value: Any) -> SGD:
+@dataclass(frozen=True, repr=False)
+class Adadelta(_FirstOrder):
+    """Adadelta (M. Zeiler, 2012): steps in the proportion of past steps to past gradients.
+
+    s = rho·s + (1-rho)·g², d = g·√(u + epsilon)/√(s + epsilon), u = rho·u + (1-rho)·d², and the parameters change
+    by -η·d.
+
+    Parameters
+    ----------
+    learning_rate : above 0, or a schedule.
+    rho : from 0 to below 1.
+    epsilon : above 0.
+    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> Adadelta(rho=0.95)
+    Adadelta(1.0, rho=0.95)
+    """
+
+    name: ClassVar[str] = "adadelta"
+    kernel: ClassVar[Any] = _Kernel("optimizers", "adadelta")
+
+    learning_rate: float | Schedule = 1.0
+    _: KW_ONLY
+    rho: float = 0.9
+    epsilon: float = 1e-6
+
+    def _check(self) -> None:
+        super()._check()
+        self._set(rho=_share(self.rho, "rho"), epsilon=_above_0(self.epsilon, "epsilon"))
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """η, rho, epsilon."""
+        return np.array([self.first_rate, self.rho, self.epsilon])
+
+    def states(self, parameters: int) -> int:
+        """The means s and u."""
+        return 2
+
+
+@dataclass(frozen=True, repr=False)
+class RMSprop(_FirstOrder):
+    """RMSprop (T. Hinton, 2012; centered: A. Graves, 2013), as PyTorch has it.
+
+    s = rho·s + (1-rho)·g² and r = √s + epsilon; ``centered``: a = rho·a + (1-rho)·g and r = √(s - a²) + epsilon.
+    The parameters change by -η·g/r, or with momentum by -η·b, where b = momentum·b + g/r.
+
+    Parameters
+    ----------
+    learning_rate : above 0, or a schedule.
+    rho, momentum : from 0 to below 1.
+    centered : whether the squared mean is taken away from the mean of squares.
+    epsilon : above 0.
+    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> RMSprop(0.001, momentum=0.9)
+    RMSprop(0.001, momentum=0.9)
+    """
+
+    name: ClassVar[str] = "rmsprop"
+    kernel: ClassVar[Any] = _Kernel("optimizers", "rmsprop")
+
+    learning_rate: float | Schedule = 0.01
+    _: KW_ONLY
+    rho: float = 0.99
+    momentum: float = 0.0
+    centered: bool = False
+    epsilon: float = 1e-8
+
+    def _check(self) -> None:
+        super()._check()
+        self._set(
+            rho=_share(self.rho, "rho"),
+            momentum=_share(self.momentum, "momentum"),
+            centered=checks.truth(self.centered, "centered"),
+            epsilon=_above_0(self.epsilon, "epsilon"),
+        )
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """η, rho, momentum, centered, epsilon."""
+        return np.array([self.first_rate, self.rho, self.momentum, self.centered, self.epsilon])
+
+    def states(self, parameters: int) -> int:
+        """The means s and a, as far as they are wanted, and b."""
+        return 1 + int(self.centered) + int(self.momentum > 0.0)
+
+
+@dataclass(frozen=True, repr=False)
+class Adam(_FirstOrder):
+    """Adam (D. Kingma, J. Ba, 2014): the mean gradient over the root of the mean of squares.
+
+    m = beta_1·m + (1-beta_1)·g, v = beta_2·v + (1-beta_2)·g², and the parameters change by
+    -η/(1-beta_1**t)·m/(√v/√(1-beta_2**t) + epsilon).
+
+    Parameters
+    ----------
+    learning_rate : above 0, or a schedule.
+    beta_1, beta_2 : from 0 to below 1.
+    epsilon : above 0.
+    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> Adam(0.01)
+    Adam(0.01)
+    """
+
+    name: ClassVar[str] = "adam"
+    kernel: ClassVar[Any] = _Kernel("optimizers", "adam")
+
+    learning_rate: float | Schedule = 0.001
+    _: KW_ONLY
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    def _check(self) -> None:
+        super()._check()
+        self._set(
+            beta_1=_share(self.beta_1, "beta_1"),
+            beta_2=_share(self.beta_2, "beta_2"),
+            epsilon=_above_0(self.epsilon, "epsilon"),
+        )
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """η, beta_1, beta_2, epsilon."""
+        return np.array([self.first_rate, self.beta_1, self.beta_2, self.epsilon])
+
+    def states(self, parameters: int) -> int:
+        """The means m and v."""
+        return 2
+
+
+@dataclass(frozen=True, repr=False)
+class AMSGrad(Adam):
+    """AMSGrad (S. Reddi, S. Kale, S. Kumar, 2018): Adam with the greatest v so far in place of v.
+
+    So no rate rises again after it has fallen.
+
+    Parameters
+    ----------
+    learning_rate : above 0, or a schedule.
+    beta_1, beta_2 : from 0 to below 1.
+    epsilon : above 0.
+    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> AMSGrad(beta_2=0.99)
+    AMSGrad(0.001, beta_2=0.99)
+    """
+
+    name: ClassVar[str] = "amsgrad"
+    kernel: ClassVar[Any] = _Kernel("optimizers", "amsgrad")
+
+    def states(self, parameters: int) -> int:
+        """The means m and v, and the greatest v."""
+        return 3
+
+
+@dataclass(frozen=True, repr=False)
+class AdamW(Adam):
+    """AdamW (I. Loshchilov, F. Hutter, 2019): before each update of Adam all parameters shrink.
+
+    They change by -η·weight_decay·p first. Biases shrink as well; an ``l2`` of layers leaves them out, but goes
+    through Adam's scaling.
+
+    Parameters
+    ----------
+    learning_rate : above 0, or a schedule.
+    beta_1, beta_2 : from 0 to below 1.
+    epsilon : above 0.
+    weight_decay : 0 or more.
+    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> AdamW(0.01, weight_decay=0.1)
+    AdamW(0.01, weight_decay=0.1)
+    """
+
+    name: ClassVar[str] = "adamw"
+    kernel: ClassVar[Any] = _Kernel("optimizers", "adamw")
+
+    _: KW_ONLY
+    weight_decay: float = 0.01
+
+    def _check(self) -> None:
+        super()._check()
+        self._set(weight_decay=_from_0(self.weight_decay, "weight_decay"))
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """Those of Adam, weight_decay."""
+        return np.array([*super().settings(), self.weight_decay])
+
+
+@dataclass(frozen=True, repr=False)
+class Nadam(_FirstOrder):
+    """Nadam (T. Dozat, 2016): Adam that looks a step ahead, as PyTorch's NAdam has it.
+
+    m and v as Adam. With μ_t = beta_1·(1 - 0.96**(t·momentum_decay)/2) and M_t = μ_1·…·μ_t the parameters change
+    by -η·((1-μ_t)/(1-M_t)·g + μ_{t+1}/(1-M_t·μ_{t+1})·m)/(√(v/(1-beta_2**t)) + epsilon).
+
+    Parameters
+    ----------
+    learning_rate : above 0, or a schedule.
+    beta_1, beta_2 : from 0 to below 1.
+    epsilon : above 0.
+    momentum_decay : 0 or more.
+    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> Nadam()
+    Nadam(0.002)
+    """
+
+    name: ClassVar[str] = "nadam"
+    kernel: ClassVar[Any] = _Kernel("optimizers", "nadam")
+
+    learning_rate: float | Schedule = 0.002
+    _: KW_ONLY
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    momentum_decay: float = 0.004
+
+    def _check(self) -> None:
+        super()._check()
+        self._set(
+            beta_1=_share(self.beta_1, "beta_1"),
+            beta_2=_share(self.beta_2, "beta_2"),
+            epsilon=_above_0(self.epsilon, "epsilon"),
+            momentum_decay=_from_0(self.momentum_decay, "momentum_decay"),
+        )
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """η, beta_1, beta_2, epsilon, momentum_decay."""
+        return np.array([self.first_rate, self.beta_1, self.beta_2, self.epsilon, self.momentum_decay])
+
+    def states(self, parameters: int) -> int:
+        """The means m and v."""
+        return 2
+
+
+@dataclass(frozen=True, repr=False)
+class Lion(_FirstOrder):
+    """Lion (X. Chen and others, 2023): of a mean gradient only the sign, so that all parameters move alike.
+
+    They change by -η·weight_decay·p, then by -η·sign(beta_1·m + (1-beta_1)·g); then m = beta_2·m + (1-beta_2)·g.
+    Its authors advise a third to a tenth of Adam's learning rate.
+
+    Parameters
+    ----------
+    learning_rate : above 0, or a schedule.
+    beta_1, beta_2 : from 0 to below 1.
+    weight_decay : 0 or more.
+    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> Lion(weight_decay=0.1)
+    Lion(0.0001, weight_decay=0.1)
+    """
+
+    name: ClassVar[str] = "lion"
+    kernel: ClassVar[Any] = _Kernel("optimizers", "lion")
+
+    learning_rate: float | Schedule = 0.0001
+    _: KW_ONLY
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+    weight_decay: float = 0.0
+
+    def _check(self) -> None:
+        super()._check()
+        self._set(
+            beta_1=_share(self.beta_1, "beta_1"),
+            beta_2=_share(self.beta_2, "beta_2"),
+            weight_decay=_from_0(self.weight_decay, "weight_decay"),
+        )
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """η, beta_1, beta_2, weight_decay."""
+        return np.array([self.first_rate, self.beta_1, self.beta_2, self.weight_decay])
+
+    def states(self, parameters: int) -> int:
+        """The mean m."""
+        return 1
+
+
+@dataclass(frozen=True, repr=False)
+class Rprop(_FirstOrder):
+    """Rprop (M. Riedmiller, H. Braun, 1993): a step for each parameter, and of the gradient only the sign.
+
+    A step grows by ``eta_plus`` as long as the sign stays. When it turns, the step shrinks by ``eta_minus``, and
+    this once the parameter does not move (as PyTorch has it). For all rows at once only.
+
+    Parameters
+    ----------
+    learning_rate : the first step; a number above 0.
+    eta_minus : above 0 and below 1.
+    eta_plus : above 1.
+    step_min, step_max : between which steps stay; above 0.
+    clip_value, clip_norm : as for the others, but they change no sign.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> Rprop(0.1)
+    Rprop(0.1)
+    """
+
+    name: ClassVar[str] = "rprop"
+    full_batch: ClassVar[bool] = True
+    kernel: ClassVar[Any] = _Kernel("optimizers", "rprop")
+
+    learning_rate: float = 0.01
+    _: KW_ONLY
+    eta_minus: float = 0.5
+    eta_plus: float = 1.2
+    step_min: float = 1e-6
+    step_max: float = 50.0
+
+    def _check(self) -> None:
+        if isinstance(self.learning_rate, Schedule):
+            raise TypeError(
+                f"learning_rate is {self.learning_rate!r}; Rprop finds its steps itself and needs a finite number "
+                "above 0 for the first"
+            )
+        super()._check()
+        self._set(
+            eta_minus=checks.real_number(self.eta_minus, "eta_minus", above=0.0, below=1.0),
+            eta_plus=checks.real_number(self.eta_plus, "eta_plus", above=1.0),
+            step_min=_above_0(self.step_min, "step_min"),
+        )
+        self._set(step_max=checks.real_number(self.step_max, "step_max", least=self.step_min))
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """The first step, eta_minus, eta_plus, step_min, step_max."""
+        return np.array([self.learning_rate, self.eta_minus, self.eta_plus, self.step_min, self.step_max])
+
+    def states(self, parameters: int) -> int:
+        """Signs and steps."""
+        return 2
+
+
+@dataclass(frozen=True, repr=False)
+class LBFGS(Optimizer):
+    """L-BFGS (D. Liu, J. Nocedal, 1989) with a line search for the strong Wolfe conditions.
+
+    Newton's method with a Hessian guessed from the last steps, for smooth problems and all rows at once. An epoch
+    is one iteration: a direction, and the search for a step α along it with
+    φ(α) <= φ(0) + decrease·α·φ'(0) and |φ'(α)| <= curvature·|φ'(0)|, where φ(α) is the loss there. It may evaluate
+    the loss several times; the epoch's loss is that from which it started. There is no learning rate.
+
+    A fit ends as "converged" when no number of the gradient is beyond ±tolerance, or when no step is found that
+    lowers the loss. J. Nocedal, S. Wright, Numerical Optimization, 2006: algorithms 3.5, 3.6, 7.4.
+
+    Parameters
+    ----------
+    memory : how many past steps the Hessian is guessed from; a whole number from 1 to 20.
+    tolerance : 0 or more.
+    decrease, curvature : 0 < decrease < curvature < 1.
+    evaluations : after so many in one line search its best step is taken; a whole number from 2 on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> LBFGS(memory=5)
+    LBFGS(memory=5)
+    """
+
+    name: ClassVar[str] = "lbfgs"
+    full_batch: ClassVar[bool] = True
+    line_search: ClassVar[bool] = True
+    kernel: ClassVar[Any] = _Kernel("lbfgs", "lbfgs")
+
+    _: KW_ONLY
+    memory: int = 10
+    tolerance: float = 1e-5
+    decrease: float = 1e-4
+    curvature: float = 0.9
+    evaluations: int = 25
+
+    def _check(self) -> None:
+        self._set(
+            memory=checks.whole_number(self.memory, "memory", least=1, most=MOST_PAIRS),
+            tolerance=_from_0(self.tolerance, "tolerance"),
+            decrease=checks.real_number(self.decrease, "decrease", above=0.0, below=1.0),
+            evaluations=checks.whole_number(self.evaluations, "evaluations", least=2),
+        )
+        curvature = checks.real_number(self.curvature, "curvature", above=self.decrease, below=1.0)
+        self._set(curvature=curvature)
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """1 (the step that is tried first), memory, tolerance, decrease, curvature, evaluations."""
+        return np.array([1.0, self.memory, self.tolerance, self.decrease, self.curvature, self.evaluations])
+
+    def states(self, parameters: int) -> int:
+        """Direction, gradient, and the changes of parameters and gradient."""
+        return 2 + 2 * self.memory
+
+
+@dataclass(frozen=True, repr=False)
+class LevenbergMarquardt(Optimizer):
+    """Levenberg-Marquardt (K. Levenberg, 1944; D. Marquardt, 1963) with Nielsen's damping (1999).
+
+    For small networks and the losses mse and half_sse: steps h with (H + μ·1)·h = -g, where H is the Gauss-Newton
+    matrix of the loss. μ is at first ``damping`` times the greatest number on the diagonal of H. A step that
+    lowers the loss, by ρ times what it promised, is taken, and μ becomes μ·max(1/3, 1 - (2ρ-1)³); if it does not,
+    μ grows and another is tried. An epoch is one step that is taken, and its loss that from which it started.
+    There is no learning rate. Memory grows with the square of the number of parameters, time with its cube.
+
+    A fit ends as "converged" when no number of the gradient is beyond ±tolerance, or when a step promises less
+    than the last digit of the loss.
+
+    Parameters
+    ----------
+    damping : above 0; more makes the first steps smaller.
+    tolerance : 0 or more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> LevenbergMarquardt(0.01)
+    LevenbergMarquardt(damping=0.01)
+    """
+
+    name: ClassVar[str] = "levenberg_marquardt"
+    full_batch: ClassVar[bool] = True
+    line_search: ClassVar[bool] = True
+    kernel: ClassVar[Any] = _Kernel("levenberg_marquardt", "levenberg_marquardt")
+    gauss_newton: ClassVar[Any] = _Kernel("levenberg_marquardt", "tile")
+
+    damping: float = 1e-3
+    _: KW_ONLY
+    tolerance: float = 1e-7
+
+    def _check(self) -> None:
+        self._set(damping=_above_0(self.damping, "damping"), tolerance=_from_0(self.tolerance, "tolerance"))
+
+    def settings(self) -> npt.NDArray[np.float64]:
+        """1 (the whole step is taken), damping, tolerance."""
+        return np.array([1.0, self.damping, self.tolerance])
+
+    def states(self, parameters: int) -> int:
+        """Two matrices of whole vectors, gradient and step."""
+        widest = max(LANES.values())
+        return 2 * (-(-parameters // widest) * widest) + 2
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    optimizer.name: optimizer
+    for optimizer in (
+        SGD,
+        Adagrad,
+        Adadelta,
+        RMSprop,
+        Adam,
+        AMSGrad,
+        AdamW,
+        Nadam,
+        Lion,
+        Rprop,
+        LBFGS,
+        LevenbergMarquardt,
+    )
+}
+
+
+def optimizer_of(value: Any) -> Optimizer:
     """An optimizer, given as itself, by name, or not at all."""
-    if isinstance(value, SGD):
+    if isinstance(value, Optimizer):
         return value
     if value is None:
         return SGD()

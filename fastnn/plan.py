@@ -1,4 +1,4 @@
-"""A network and what is to be done with it, as the rows of whole numbers that the kernels read."""
+"""A network and what is to be done with it, as the rows of numbers that the kernels read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.kernels import layout
+from fastnn import parts
+from fastnn.activations import Activation
+from fastnn.kernels import bounds, layout, regularizing_layers
 from fastnn.kernels.simd import LANES, VECTOR_BYTES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
@@ -23,30 +25,114 @@ CACHE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class LayerShape:
-    """What a plan says of a dense layer."""
+    """What a plan says of a layer: a dense one, which has an activation, dropout, or layer normalization."""
 
     inputs: int
     units: int
-    activation: int  # its kind
+    activation: Activation | None = None
+    dropout: float | None = None  # its rate
+    epsilon: float | None = None  # of layer normalization
+    trained: bool = True
+    l1: float = 0.0
+    l2: float = 0.0
+    max_norm: float | None = None
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
-        return (self.inputs + 1) * self.units
+        """Weights and biases, or gains and biases."""
+        if self.activation is not None:
+            return (self.inputs + 1) * self.units
+        return 0 if self.dropout is not None else 2 * self.units
+
+
+@dataclass(frozen=True)
+class LossPart:
+    """A loss for so many outputs, as the kernels compute it."""
+
+    pattern: Any
+    kernel: Any
+    settings: tuple[float, ...]
+    fused: bool  # whether its derivative is by the z of the outputs
+
+
+@dataclass(frozen=True)
+class UpdatePart:
+    """How the parameters follow the gradient."""
+
+    kernel: Any
+    settings: tuple[float, ...]  # the learning rate first
+    states: int
+    clip_value: float = 0.0  # 0: none
+    clip_norm: float = 0.0
+    schedule: Any = None  # its kernel
+    schedule_settings: tuple[float, ...] = ()
+    warm_epochs: float = 0.0
+    plateau: tuple[float, float, int, float] | None = None  # factor, least gain, patience, least rate
+    line_search: bool = False
+    gauss_newton: Any = None  # the kernel of a tile's part of the Gauss-Newton matrix, if it is wanted
+
+
+@dataclass(frozen=True)
+class MetricPart:
+    """A metric, as the kernels compute it."""
+
+    kernel: Any
+    settings: tuple[float, ...]
+    width: int = 1  # how many numbers it is
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """What early stopping looks at."""
+
+    column: int
+    sign: float  # 1: the smaller, the better; -1: the greater
+    delta: float
+    patience: int
 
 
 @dataclass(frozen=True)
 class Task:
     """What is to be done with a network and n rows."""
 
-    loss: int = 0
-    fused: bool = False
-    optimizer: int = 0
+    what: int = layout.EVALUATE
+    loss: LossPart | None = None
+    update: UpdatePart | None = None
     epochs: int = 1
     batch_size: int | None = None  # None: all rows at once, packed beforehand
     shuffled: bool = False
     seed: int = 0
     weighted: bool = False
+    metrics: tuple[MetricPart, ...] = ()
+    validated: bool = False
+    monitor: Monitor | None = None
+    pause_every: int = 0
+
+    @property
+    def rate_column(self) -> int:
+        """Of the record of an epoch, where the learning rate stands; -1 if it never changes."""
+        changes = self.update is not None and (
+            self.update.schedule is not None or self.update.plateau is not None or self.update.warm_epochs > 0
+        )
+        return 1 if changes else -1
+
+    @property
+    def validation_column(self) -> int:
+        """Of the record of an epoch, where the loss of the validation rows stands; -1 if there are none."""
+        return 1 + (self.rate_column > 0) if self.validated else -1
+
+    def metric_columns(self, of_validation: bool) -> list[int]:
+        """Of the record of an epoch, where the metrics begin."""
+        start = 1 + (self.rate_column > 0) + self.validated
+        if of_validation:
+            start += sum(metric.width for metric in self.metrics)
+        return [start + sum(before.width for before in self.metrics[:i]) for i in range(len(self.metrics))]
+
+    @property
+    def columns(self) -> int:
+        """How many numbers the record of an epoch has."""
+        widths = sum(metric.width for metric in self.metrics)
+        return 1 + (self.rate_column > 0) + self.validated + widths * (1 + self.validated)
 
 
 @dataclass(frozen=True)
@@ -54,8 +140,10 @@ class Plan:
     """The numbers, and the sizes of the memory that goes with them."""
 
     numbers: npt.NDArray[np.int64]
+    reals: npt.NDArray[np.float64]
     dtype: np.dtype[Any]
     scratch_rows: int
+    state_length: int = 0  # numbers that the optimizer remembers
 
     @property
     def tile(self) -> int:
@@ -111,13 +199,36 @@ def whole_vectors(count: int, dtype: np.dtype[Any]) -> int:
     return -(-count // lanes) * lanes
 
 
+class _Lists:
+    """Lists that stand behind the head and the layers of a plan, and behind its single real numbers."""
+
+    def __init__(self, whole_start: int) -> None:
+        self.whole: list[int] = []
+        self.real: list[float] = []
+        self._whole_start = whole_start
+
+    def add_whole(self, *numbers: int) -> int:
+        """Where they will stand."""
+        self.whole += numbers
+        return self._whole_start + len(self.whole) - len(numbers)
+
+    def add_real(self, *numbers: float) -> int:
+        """Where they will stand."""
+        self.real += numbers
+        return layout.NUMBERS + len(self.real) - len(numbers)
+
+
 def make_plan(
     layers: Sequence[LayerShape], inputs: int, outputs: int, rows: int, dtype: np.dtype[Any], task: Task
 ) -> Plan:
     """The plan for a task on ``rows`` rows with so many inputs and outputs each."""
+    training = task.what == layout.TRAIN
+    # Nothing is dropped but in training.
+    numbered = [(i, layer) for i, layer in enumerate(layers) if training or layer.dropout is None]
     head = np.zeros(layout.HEAD, np.int64)
+    reals = np.zeros(layout.NUMBERS)
+    lists = _Lists(layout.HEAD + len(numbered) * layout.LAYER_FIELDS)
     batch = rows if task.batch_size is None else min(task.batch_size, rows)
-
     scratch_rows = 0
 
     def take(count: int) -> int:
@@ -129,19 +240,37 @@ def make_plan(
     head[layout.TARGET_ROW] = take(outputs)
     head[layout.WEIGHT_ROW] = take(1)
     head[layout.GRADIENT_ROW] = take(outputs)
+    fused = task.loss is not None and task.loss.fused
     fields = []
     parameters = 0
-    for i, layer in enumerate(layers):
-        z = take(layer.units)
-        # Only a loss that works from logits looks at z after the activation.
-        y = take(layer.units) if task.fused and i == len(layers) - 1 else z
-        d = take(layer.units)
-        weights, bias = parameters, parameters + layer.inputs * layer.units
+    for place, (number, layer) in enumerate(numbered):
+        record = np.zeros(layout.LAYER_FIELDS, np.int64)
+        record[layout.LAYER_INPUTS] = layer.inputs
+        record[layout.LAYER_OUTPUTS] = layer.units
+        record[layout.LAYER_WEIGHTS] = parameters
+        record[layout.LAYER_BIAS] = parameters + layer.inputs * layer.units
+        record[layout.LAYER_TRAINED] = layer.trained or not training
+        record[layout.LAYER_NUMBER] = number
+        last = place == len(numbered) - 1
+        if layer.activation is not None:
+            record[layout.LAYER_KIND] = layout.DENSE
+            record[layout.LAYER_ACTIVATION] = layer.activation.address(dtype)
+            record[layout.LAYER_COUPLED] = layer.activation.coupled
+            record[layout.LAYER_Z] = z = take(layer.units)
+            # Only a loss that works from logits looks at z after the activation.
+            record[layout.LAYER_Y] = take(layer.units) if fused and last else z
+        else:
+            record[layout.LAYER_KIND] = layout.OTHER
+            record[layout.LAYER_FORWARD], record[layout.LAYER_BACKWARD] = _other(layer, dtype)
+            record[layout.LAYER_SETTING] = lists.add_real(layer.dropout or layer.epsilon or 0.0)
+            record[layout.LAYER_Z] = take(0 if layer.dropout is not None else layer.units + 1)
+            record[layout.LAYER_Y] = take(layer.units)
+        record[layout.LAYER_D] = take(layer.units)
         parameters += layer.parameters
-        fields.append([layer.inputs, layer.units, layer.activation, weights, bias, z, y, d])
+        fields.append(record)
 
     tile, stride = _tile_of(batch, scratch_rows, dtype)
-    head[layout.LAYERS] = len(layers)
+    head[layout.LAYERS] = len(numbered)
     head[layout.INPUTS] = inputs
     head[layout.OUTPUTS] = outputs
     head[layout.PARAMETERS] = whole_vectors(parameters, dtype)
@@ -156,10 +285,132 @@ def make_plan(
     head[layout.SHUFFLED] = task.shuffled and not packed
     head[layout.SEED] = task.seed
     head[layout.EPOCHS] = task.epochs
-    head[layout.LOSS] = task.loss
-    head[layout.FUSED] = task.fused
-    head[layout.OPTIMIZER] = task.optimizer
-    return Plan(np.concatenate([head, np.array(fields, np.int64).ravel()]), dtype, scratch_rows)
+    head[layout.TASK] = task.what
+    head[layout.FUSED] = fused
+    if task.loss is not None:
+        head[layout.LOSS] = parts.address_of(task.loss.pattern, task.loss.kernel, dtype)
+        head[layout.LOSS_SETTINGS] = lists.add_real(*task.loss.settings)
+    trained = [place for place, record in enumerate(fields) if record[layout.LAYER_TRAINED]]
+    with_parameters = [place for place in trained if numbered[place][1].parameters]
+    head[layout.FIRST_TRAINED] = with_parameters[0] if with_parameters else 0
+    head[layout.IDENTIFIED] = any(layer.dropout is not None for _, layer in numbered)
+    _put_bounds(head, lists, layers, dtype, training)
+    _put_metrics(head, lists, task, dtype)
+    _put_update(head, reals, lists, task, dtype)
+    state = 0 if task.update is None else task.update.states * int(head[layout.PARAMETERS])
+    if task.update is not None and task.update.gauss_newton is not None:
+        address = parts.address_of(parts.gauss_newton, task.update.gauss_newton, dtype)
+        head[layout.GAUSS_NEWTON], head[layout.NEWTON_WORK] = address, state
+        state += (int(head[layout.PARAMETERS]) + 1 + sum(layer.units for layer in layers)) * stride
+    return Plan(
+        np.concatenate([head, *fields, np.array(lists.whole, np.int64)]),
+        np.concatenate([reals, np.array(lists.real)]),
+        dtype,
+        scratch_rows,
+        state,
+    )
+
+
+def _other(layer: LayerShape, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The addresses of a layer that is not dense, forward and back."""
+    if layer.dropout is not None:
+        return (
+            parts.address_of(parts.dropout, regularizing_layers.drop, dtype),
+            parts.address_of(parts.dropout_backward, regularizing_layers.drop_backward, dtype),
+        )
+    return (
+        parts.address_of(parts.normalization, regularizing_layers.normalize, dtype),
+        parts.address_of(parts.normalization_backward, regularizing_layers.normalize_backward, dtype),
+    )
+
+
+def _put_bounds(
+    head: npt.NDArray[np.int64], lists: _Lists, layers: Sequence[LayerShape], dtype: np.dtype[Any], training: bool
+) -> None:
+    """Penalties; and in training, bounds on norms and what stays as it is."""
+    starts = np.cumsum([0, *(layer.parameters for layer in layers)]).tolist()
+    placed = list(zip(starts, layers, strict=False))
+    penalized = [(start, layer) for start, layer in placed if layer.l1 or layer.l2]
+    if penalized:
+        head[layout.PENALTY] = parts.address_of(parts.penalty, bounds.penalty, dtype)
+        head[layout.PENALTIES] = len(penalized)
+        head[layout.PENALTY_LIST] = lists.add_whole(
+            *(number for start, layer in penalized for number in (start, layer.inputs * layer.units))
+        )
+        head[layout.PENALTY_SETTINGS] = lists.add_real(
+            *(
+                number
+                for _, layer in penalized
+                for number in (layer.l1, layer.l2, float(layer.trained or not training))
+            )
+        )
+    if not training:
+        return
+    bounded = [(start, layer) for start, layer in placed if layer.max_norm is not None and layer.trained]
+    if bounded:
+        head[layout.CONSTRAINT] = parts.address_of(parts.constraint, bounds.constraint, dtype)
+        head[layout.CONSTRAINTS] = len(bounded)
+        head[layout.CONSTRAINT_LIST] = lists.add_whole(
+            *(number for start, layer in bounded for number in (start, layer.inputs, layer.units))
+        )
+        head[layout.CONSTRAINT_SETTINGS] = lists.add_real(*(layer.max_norm or 0.0 for _, layer in bounded))
+    frozen = [(start, layer) for start, layer in placed if layer.parameters and not layer.trained]
+    head[layout.FROZEN] = len(frozen)
+    head[layout.FROZEN_LIST] = lists.add_whole(
+        *(number for start, layer in frozen for number in (start, layer.parameters))
+    )
+
+
+def _put_metrics(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.dtype[Any]) -> None:
+    """What is kept of an epoch."""
+    head[layout.COLUMNS] = task.columns
+    head[layout.RATE_COLUMN] = task.rate_column
+    head[layout.VALIDATION_COLUMN] = task.validation_column
+    head[layout.METRICS] = len(task.metrics)
+    # A plan for validation rows has no update, and its metrics stand behind those of training.
+    columns = task.metric_columns(of_validation=task.what != layout.TRAIN)
+    entries: list[int] = []
+    for metric, column in zip(task.metrics, columns, strict=True):
+        address = parts.address_of(parts.metric, metric.kernel, dtype)
+        entries += [address, lists.add_real(*metric.settings), column]
+    head[layout.METRIC_LIST] = lists.add_whole(*entries)
+
+
+def _put_update(
+    head: npt.NDArray[np.int64],
+    reals: npt.NDArray[np.float64],
+    lists: _Lists,
+    task: Task,
+    dtype: np.dtype[Any],
+) -> None:
+    """The optimizer, and when to stop."""
+    head[layout.PAUSE_EVERY] = task.pause_every
+    head[layout.MONITOR_COLUMN] = -1
+    if task.monitor is not None:
+        head[layout.MONITOR_COLUMN] = task.monitor.column
+        head[layout.PATIENCE] = task.monitor.patience
+        reals[layout.MONITOR_SIGN] = task.monitor.sign
+        reals[layout.MONITOR_DELTA] = task.monitor.delta
+    update = task.update
+    if update is None:
+        return
+    head[layout.LINE_SEARCH] = update.line_search
+    head[layout.OPTIMIZER] = parts.address_of(parts.optimizer, update.kernel, dtype)
+    reals[: len(update.settings)] = update.settings
+    if update.clip_value or update.clip_norm:
+        head[layout.CLIP] = parts.address_of(parts.clip, bounds.clip, dtype)
+        reals[layout.CLIP_VALUE], reals[layout.CLIP_NORM] = update.clip_value, update.clip_norm
+    if update.schedule is not None:
+        head[layout.SCHEDULE] = parts.address_of(parts.schedule, update.schedule, dtype)
+        head[layout.SCHEDULE_SETTINGS] = lists.add_real(*update.schedule_settings)
+    reals[layout.WARM_EPOCHS] = update.warm_epochs
+    reals[layout.WARM_RATE] = update.settings[0]
+    if update.plateau is not None:
+        head[layout.PLATEAU] = 1
+        factor, delta, patience, least = update.plateau
+        head[layout.PLATEAU_PATIENCE] = patience
+        reals[layout.PLATEAU_FACTOR], reals[layout.PLATEAU_DELTA] = factor, delta
+        reals[layout.PLATEAU_LEAST] = least
 
 
 def _tile_of(batch: int, scratch_rows: int, dtype: np.dtype[Any]) -> tuple[int, int]:

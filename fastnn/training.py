@@ -1,129 +1,68 @@
-"""Runs of the compiled loop: it works in chunks, and between chunks Python looks at signals and the clock."""
+"""What is done with a network and rows: the loss, its gradient, and training."""
 
 from __future__ import annotations
 
-import sys
+import functools
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import compiled
+from fastnn.callbacks import call_all
 from fastnn.dataset import Dataset, Rows
 from fastnn.history import History
 from fastnn.kernels import layout
-from fastnn.kernels import optimizers as kinds
-from fastnn.kernels.simd import LANES
-from fastnn.optimizers import SGD
-from fastnn.plan import LayerShape, Plan, Task, aligned_zeros, make_plan, read_only
+from fastnn.loss_kinds import Loss
+from fastnn.plan import LayerShape, MetricPart, Monitor, Plan, Task, UpdatePart, make_plan
+from fastnn.running import Data, Measured, Run, Validation
 
 Array = npt.NDArray[Any]
-Doubles = npt.NDArray[np.float64]
-
-CHUNK_SECONDS = 0.05  # how long compiled code runs before Python may handle Ctrl-C
-FIRST_CHUNK_OPERATIONS = 2e7  # a few milliseconds, from which the speed is then known
-
-STATUS = {layout.FINISHED: "finished", layout.DIVERGED: "diverged", layout.RUNNING: "interrupted"}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A network's shape and the number of its loss."""
+    """A network's shape and its loss."""
 
     layers: Sequence[LayerShape]
-    loss: int
-    fused: bool
+    output: str  # the activation of the outputs
+    loss: Loss
 
     @property
-    def parameters(self) -> int:
-        """Weights and biases of all layers."""
-        return sum(layer.parameters for layer in self.layers)
+    def drops(self) -> bool:
+        """Whether there is dropout."""
+        return any(layer.dropout is not None for layer in self.layers)
 
-    def plan(self, rows: Rows, **task: Any) -> Plan:
-        """The plan for a task on rows."""
-        described = Task(loss=self.loss, fused=self.fused, weighted=rows.weights is not None, **task)
-        return make_plan(self.layers, rows.X.shape[1], rows.y.shape[1], len(rows.X), rows.dtype, described)
+    def task(self, rows: Rows, **described: Any) -> Task:
+        """What is to be done with rows."""
+        loss = self.loss.part(self.output, rows.y.shape[1])
+        return Task(loss=loss, weighted=rows.weights is not None, **described)
 
-
-class Run:
-    """All the memory of a run, and how far it has got."""
-
-    def __init__(self, plan: Plan, data: tuple[Array, Array, Array], parameters: Array, numbers: Doubles) -> None:
-        dtype, length = plan.dtype, plan.vector_length
-        lanes = LANES[dtype]
-        self.plan = plan
-        self.numbers = numbers
-        self.data = tuple(read_only(array) for array in data)
-        self.vectors = tuple(aligned_zeros(length + lanes, dtype) for _ in range(4))
-        self.vectors[0][: len(parameters)] = parameters
-        shuffled = bool(plan.numbers[layout.SHUFFLED])
-        self.order = np.zeros(plan.numbers[layout.SAMPLES] if shuffled else 1, np.int64)
-        self.scratch = plan.scratch()
-        self.records = np.zeros(plan.numbers[layout.EPOCHS]), np.zeros(layout.SUMS)
-        self.cursor = np.zeros(layout.CURSOR, np.int64)
-        self.cursor[layout.TO_SHUFFLE] = -1
-        self.compile_seconds = compiled.train.prepare(dtype, *self._arguments(0))
-
-    def _arguments(self, budget: int) -> tuple[Any, ...]:
-        return (
-            self.plan.numbers,
-            self.numbers,
-            self.data,
-            self.order,
-            self.vectors,
-            self.scratch,
-            self.records,
-            self.cursor,
-            budget,
-        )
-
-    @property
-    def running(self) -> bool:
-        """Whether there is anything left to do."""
-        return bool(self.cursor[layout.STATUS] == layout.RUNNING)
-
-    @property
-    def epochs(self) -> int:
-        """How many are finished."""
-        return int(self.cursor[layout.EPOCH])
-
-    @property
-    def losses(self) -> Doubles:
-        """The loss of each finished epoch."""
-        return self.records[0][: self.epochs]
-
-    def chunks(self) -> Iterator[None]:
-        """Run to the end; after each chunk the caller has its turn."""
-        samples = min(self.plan.tile, int(self.plan.numbers[layout.BATCH]))
-        budget = max(1, int(FIRST_CHUNK_OPERATIONS / (6 * samples * (self.plan.vector_length + 1))))
-        while self.running:
-            start = time.perf_counter()
-            compiled.train(*self._arguments(budget))
-            seconds = max(time.perf_counter() - start, 1e-9)
-            budget = max(1, min(8 * budget, int(budget * CHUNK_SECONDS / seconds)))
-            yield
+    def plan(self, rows: Rows, task: Task) -> Plan:
+        """The plan for that."""
+        return make_plan(self.layers, rows.X.shape[1], rows.y.shape[1], len(rows.X), rows.dtype, task)
 
 
 def evaluate(problem: Problem, parameters: Array, rows: Rows, dataset: Dataset | None = None) -> float:
     """The loss of rows."""
-    return _single_pass(problem, parameters, rows, kinds.EVALUATE, dataset)[0]
+    return _single_pass(problem, parameters, rows, layout.EVALUATE, dataset)[0]
 
 
 def gradient(
     problem: Problem, parameters: Array, rows: Rows, dataset: Dataset | None = None
 ) -> tuple[float, Array]:
     """The loss of rows and its gradient by the parameters."""
-    loss, sums, weight = _single_pass(problem, parameters, rows, kinds.GRADIENT, dataset)
+    loss, sums, weight = _single_pass(problem, parameters, rows, layout.GRADIENT, dataset)
     return loss, sums / sums.dtype.type(weight)
 
 
 def summed_gradient(problem: Problem, parameters: Array, rows: Rows) -> Array:
     """The gradient of the sum, not the mean, of the rows' losses."""
-    return _single_pass(problem, parameters, rows, kinds.GRADIENT, None)[1]
+    return _single_pass(problem, parameters, rows, layout.GRADIENT, None)[1]
 
 
 def _single_pass(
@@ -131,8 +70,9 @@ def _single_pass(
 ) -> tuple[float, Array, float]:
     """(loss, gradient of the weighted sum of losses, sum of weights) of all rows in one batch."""
     rows = rows.counting() if dataset is None else dataset.counting(rows)
-    plan = problem.plan(rows, optimizer=what)
-    run = Run(plan, _packed(rows, plan, dataset), parameters, np.zeros(layout.NUMBERS))
+    task = problem.task(rows, what=what)
+    plan = problem.plan(rows, task)
+    run = Run(plan, _packed(rows, plan, dataset), parameters, task)
     for _ in run.chunks():
         pass
     sums = run.records[1]
@@ -142,8 +82,30 @@ def _single_pass(
     return float(loss), run.vectors[1][: len(parameters)], weight
 
 
-def _packed(rows: Rows, plan: Plan, dataset: Dataset | None) -> tuple[Array, Array, Array]:
+def _packed(rows: Rows, plan: Plan, dataset: Dataset | None) -> Data:
     return rows.packed(plan) if dataset is None else dataset.packed(rows, plan)
+
+
+@dataclass(frozen=True)
+class MetricOption:
+    """A metric that is kept of each epoch."""
+
+    name: str
+    part: MetricPart
+    shape: tuple[int, ...] = ()
+    work: Callable[[int], int] = lambda rows: 0  # numbers of memory for so many rows
+    greater: bool | None = False  # whether greater is better; None: it is several numbers
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop early, and whether to go back to the best parameters."""
+
+    monitor: str
+    greater: bool
+    patience: int
+    min_delta: float
+    restore_best: bool
 
 
 @dataclass(frozen=True)
@@ -152,10 +114,26 @@ class Options:
 
     epochs: int
     batch_size: int | None
-    optimizer: SGD
+    update: UpdatePart
     shuffle: bool
     seed: int
-    log_every: int | None
+    metrics: tuple[MetricOption, ...] = ()
+    stopping: Stopping | None = None
+    pause_every: int = 0
+    resume: Callable[[Run], None] | None = None  # what puts the run where another was left
+
+
+class Watcher(Protocol):
+    """Somebody who looks on while a network is trained."""
+
+    def begin(self, run: Run) -> None:
+        """Before the first chunk; whoever is asked this is told the end too, even if this raises."""
+
+    def look(self, run: Run) -> None:
+        """After each chunk."""
+
+    def end(self, run: Run) -> None:
+        """After the last, however it ended."""
 
 
 def fit(
@@ -163,55 +141,128 @@ def fit(
     parameters: Array,
     rows: Rows,
     dataset: Dataset | None,
+    validation: Rows | None,
     options: Options,
+    watchers: Sequence[Watcher],
     report: Callable[[History], None],
 ) -> None:
     """Train. However it ends: overwrite ``parameters`` with those of the last finished update, and report."""
-    if options.batch_size is None:
-        rows = rows.counting() if dataset is None else dataset.counting(rows)
-    plan = problem.plan(
-        rows,
-        optimizer=options.optimizer.kind,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        shuffled=options.shuffle,
-        seed=options.seed,
-    )
-    data = _packed(rows, plan, dataset) if options.batch_size is None else rows.flat()
-    run = Run(plan, data, parameters, options.optimizer.numbers())
+    compiling = compiled.seconds_spent()
+    run = prepare(problem, parameters, rows, dataset, validation, options)
+    run.compile_seconds = compiled.seconds_spent() - compiling
+    if options.resume is not None:
+        options.resume(run)
     start = time.perf_counter()
-    logged = 0
+    restore = False
+    begun: list[Watcher] = []
     try:
+        for watcher in watchers:
+            begun.append(watcher)
+            watcher.begin(run)
         for _ in run.chunks():
-            if options.log_every is not None:
-                logged = _log(run.losses, logged, options.log_every, options.epochs)
+            for watcher in watchers:
+                watcher.look(run)
+        restore = run.status != "diverged"
     finally:
-        parameters[:] = run.vectors[0][: len(parameters)]
-        seconds = time.perf_counter() - start
-        samples = run.epochs * len(rows.X) + int(run.cursor[layout.FIRST] + run.cursor[layout.DONE])
-        report(
-            History(
-                loss=run.losses.copy(),
-                status=STATUS[int(run.cursor[layout.STATUS])],
-                compile_seconds=run.compile_seconds,
-                run_seconds=seconds,
-                samples_per_second=samples / seconds,
-            )
-        )
-    if run.cursor[layout.STATUS] == layout.DIVERGED:
+        best = restore and options.stopping is not None and options.stopping.restore_best
+        kept = run.vectors[4] if best and run.cursor[layout.BEST_EPOCH] else run.parameters
+        parameters[:] = kept[: len(parameters)]
+        report(history_of(run, options, run.seconds_before + time.perf_counter() - start))
+        call_all(functools.partial(watcher.end, run) for watcher in begun)
+    if run.status == "diverged":
         warnings.warn(
             f"the loss was no longer finite after epoch {run.epochs}; the last finite parameters are kept. "
-            f"Try a smaller learning rate than {options.optimizer.learning_rate:g}, "
+            f"Try a smaller learning rate than {options.update.settings[0]:g}, "
             "or scale inputs and targets to about 1",
             RuntimeWarning,
             stacklevel=3,
         )
 
 
-def _log(losses: Doubles, logged: int, every: int, epochs: int) -> int:
-    """Print epoch and loss of the first epoch, of each multiple of ``every``, and of the last."""
-    for epoch in range(logged + 1, len(losses) + 1):
-        if epoch == 1 or epoch % every == 0 or epoch == epochs:
-            sys.stdout.write(f"{epoch} {losses[epoch - 1]:.4f}\n")
-    sys.stdout.flush()
-    return len(losses)
+def prepare(
+    problem: Problem,
+    parameters: Array,
+    rows: Rows,
+    dataset: Dataset | None,
+    validation: Rows | None,
+    options: Options,
+) -> Run:
+    """All the memory that training needs."""
+    # The numbers of rows, by which dropout knows them, stay as they are.
+    if options.batch_size is None and not problem.drops:
+        rows = rows.counting() if dataset is None else dataset.counting(rows)
+    task = problem.task(
+        rows,
+        what=layout.TRAIN,
+        update=options.update,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        shuffled=options.shuffle,
+        seed=options.seed,
+        metrics=tuple(metric.part for metric in options.metrics),
+        validated=validation is not None,
+        pause_every=options.pause_every,
+    )
+    if options.stopping is not None:
+        task = replace(task, monitor=_monitor(task, options, options.stopping))
+    plan = problem.plan(rows, task)
+    data = _packed(rows, plan, dataset) if options.batch_size is None else rows.flat()
+    measured = _measured(rows, options)
+    if validation is None:
+        return Run(plan, data, parameters, task, measured)
+    seen = validation.counting().weighted()
+    plan_of_validation = problem.plan(
+        seen, replace(task, what=layout.EVALUATE, batch_size=None, weighted=True, update=task.update)
+    )
+    of_validation = Validation(plan_of_validation, seen.packed(plan_of_validation), _measured(seen, options))
+    return Run(plan, data, parameters, task, measured, of_validation)
+
+
+def _measured(rows: Rows, options: Options) -> Measured | None:
+    if not options.metrics:
+        return None
+    work = max(metric.work(len(rows.X)) for metric in options.metrics)
+    weights = rows.weighted().weights
+    assert weights is not None
+    return Measured(rows.given.reshape(-1), weights, work)
+
+
+def named_columns(task: Task, options: Options) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Where in the record of an epoch things stand, and their shape, by the names that people give them."""
+    found: dict[str, tuple[int, tuple[int, ...]]] = {"loss": (layout.LOSS_COLUMN, ())}
+    if task.validated:
+        found["val_loss"] = task.validation_column, ()
+    for prefix, of_validation in (("", False), ("val_", True))[: 1 + task.validated]:
+        for metric, column in zip(options.metrics, task.metric_columns(of_validation), strict=True):
+            found[prefix + metric.name] = column, metric.shape
+    return found
+
+
+def _monitor(task: Task, options: Options, stopping: Stopping) -> Monitor:
+    return Monitor(
+        column=named_columns(task, options)[stopping.monitor][0],
+        sign=-1.0 if stopping.greater else 1.0,
+        delta=stopping.min_delta,
+        patience=stopping.patience,
+    )
+
+
+def history_of(run: Run, options: Options, seconds: float) -> History:
+    """What a run did, so far."""
+    record, found = run.record, {}
+    for name, (column, shape) in named_columns(run.task, options).items():
+        size = int(np.prod(shape))
+        found[name] = record[:, column : column + size].reshape(len(record), *shape).copy()
+    rate = run.task.rate_column
+    best = int(run.cursor[layout.BEST_EPOCH])
+    return History(
+        loss=found.pop("loss"),
+        status=run.status,
+        compile_seconds=run.compile_seconds,
+        run_seconds=seconds,
+        samples_per_second=run.samples / seconds,
+        val_loss=found.pop("val_loss", None),
+        metrics=found,
+        learning_rate=record[:, rate].copy() if rate > 0 else np.full(len(record), options.update.settings[0]),
+        best_epoch=best or None,
+    )

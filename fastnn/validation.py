@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import fastnn
 from fastnn import datasets
-from fastnn.layers import Dense
-from fastnn.network import Sequential
-from fastnn.optimizers import SGD
+from fastnn.configurations import CASES as CASES
+from fastnn.configurations import Case, Choice, choice
+from fastnn.loss_kinds import loss_of
 
 Array = npt.NDArray[Any]
 
@@ -35,53 +36,6 @@ SMALLEST = 1e-300  # so that 0 beside 0 is no deviation
 EPSILON = float(np.finfo(np.float32).eps)
 BOUND_OF_STEP = {"float64": 1e-12, "float32": EPSILON / FLOOR}
 BOUND_OF_RUN = {"float64": 1e-9, "float32": EPSILON / FLOOR}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One configuration: a network, a loss, and a run."""
-
-    hidden: tuple[str, ...] = ("sigmoid",)  # activations of the hidden layers
-    output: str = "identity"
-    outputs: int = 1
-    loss: str = "mse"
-    batch: int | None = None
-    shuffle: bool = True
-    momentum: float = 0.0
-    nesterov: bool = False
-    initializer: str | None = None
-    weighted: bool = False
-    dtype: str = "float64"
-    epochs: int = 40  # 0: only the gradient of one step
-    rate: float = 0.1
-    samples: int = 61  # a prime, so that no batch size and no register divides it
-    units: tuple[int, ...] = (5, 7)
-    circle: bool = False
-
-    @property
-    def name(self) -> str:
-        """What is particular to it, in a line."""
-        layers = " > ".join([*self.hidden, f"{self.outputs} {self.output}"])
-        parts = ["circle: " * self.circle + layers, self.loss]
-        if self.batch is not None:
-            parts.append(f"batch {self.batch}" + ("" if self.shuffle else " in order"))
-        if self.momentum:
-            parts.append(f"{'nesterov' if self.nesterov else 'momentum'} {self.momentum:g}")
-        if self.initializer is not None:
-            parts.append(self.initializer)
-        if self.weighted:
-            parts.append("weights")
-        if self.samples > 100:
-            parts.append(f"{self.samples} samples")
-        if not self.epochs:
-            parts.append("gradient only")
-        return ", ".join(parts)
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Inputs, units of each layer."""
-        hidden = (4,) if self.circle else self.units[: len(self.hidden)]
-        return (2 if self.circle else 3, *hidden, self.outputs)
 
 
 @dataclass(frozen=True)
@@ -102,59 +56,6 @@ class Deviation:
         return self.run <= self.bound_of_run and self.step <= self.bound_of_step
 
 
-SOFTMAX: dict[str, Any] = {"output": "softmax", "loss": "cross_entropy", "outputs": 3}
-BINARY: dict[str, Any] = {"output": "sigmoid", "loss": "binary_cross_entropy"}
-
-CASES: tuple[Case, ...] = (
-    Case(circle=True, output="sigmoid", initializer="uniform", rate=10.0, epochs=100),
-    # each activation, with one initializer or another
-    Case(("identity",), initializer="glorot_normal"),
-    Case(("sigmoid",), initializer="normal"),
-    Case(("tanh",), initializer="glorot_uniform"),
-    Case(("relu",), initializer="he_normal"),
-    Case(("leaky_relu",), initializer="he_uniform"),
-    Case(("elu",)),
-    Case(("softplus",)),
-    Case(("silu",)),
-    Case(("gelu",)),
-    Case(("tanh",), output="step", epochs=0),
-    Case(("tanh",), output="softmax", outputs=3, loss="half_sse"),
-    # each loss with one output and with three
-    Case(("tanh",), outputs=3),
-    Case(("tanh",), loss="half_sse"),
-    Case(("tanh",), loss="half_sse", outputs=3),
-    Case(("tanh",), loss="mae"),
-    Case(("tanh",), loss="mae", outputs=3),
-    Case(("tanh",), **BINARY),
-    Case(("tanh",), **BINARY, outputs=3),
-    Case(("tanh",), **SOFTMAX),
-    Case(("tanh",), output="sigmoid", loss="cross_entropy", outputs=3),
-    # depth, and no hidden layer at all
-    Case((), **SOFTMAX),
-    Case((), initializer="zeros"),
-    Case(("silu", "tanh"), **SOFTMAX),
-    # batches: several tiles, mini-batches with a short last one, single samples
-    Case(("tanh",), samples=1201, epochs=5),
-    Case(("tanh",), samples=1201, epochs=5, batch=600),
-    Case(("tanh",), batch=16, epochs=20),
-    Case(("gelu",), batch=16, epochs=20, shuffle=False, outputs=3),
-    Case(("sigmoid",), batch=1, epochs=5, rate=0.05),
-    Case(("elu", "softplus"), batch=1, epochs=5, rate=0.05, **SOFTMAX),
-    # optimizers and sample weights
-    Case(("tanh",), momentum=0.9, rate=0.02),
-    Case(("tanh",), momentum=0.9, nesterov=True, rate=0.02),
-    Case(("tanh",), batch=16, epochs=20, momentum=0.9, nesterov=True, rate=0.02, **SOFTMAX),
-    Case(("tanh",), weighted=True),
-    Case(("silu",), batch=16, epochs=20, weighted=True, **BINARY),
-    # float32
-    Case(circle=True, output="sigmoid", initializer="uniform", rate=10.0, epochs=100, dtype="float32"),
-    Case(("relu",), outputs=3, dtype="float32"),
-    Case(("gelu", "tanh"), batch=16, epochs=20, dtype="float32", **SOFTMAX),
-    Case(("silu",), batch=1, epochs=5, rate=0.05, dtype="float32", **BINARY),
-    Case(("softplus",), momentum=0.9, nesterov=True, rate=0.02, weighted=True, dtype="float32"),
-)
-
-
 def reference() -> ModuleType:
     """The reference: part of the installed package, or beside it in a bare checkout."""
     try:
@@ -166,37 +67,76 @@ def reference() -> ModuleType:
 def compare(case: Case) -> Deviation:
     """Train fastnn and the reference from the same start, and measure how far they are apart."""
     plain = reference()
-    net, twin = _network(case, Sequential, Dense, dtype=case.dtype), _network(case, plain.Sequential, plain.Dense)
+    net, twin = _network(case, fastnn, dtype=case.dtype), _network(case, plain)
     X, y, weights = _data(case)
     run = _deviation(net.parameters, twin.parameters)
     if case.dtype == "float32":  # from here on the same numbers for both: those that float32 has
         twin.parameters = net.parameters.tolist()
         X = X.astype(np.float32).astype(np.float64)
         y = y if y.dtype.kind == "i" else y.astype(np.float32).astype(np.float64)
-    given = {"loss": case.loss, "sample_weight": weights}
-    plainly: dict[str, Any] = {"loss": case.loss, "sample_weight": None if weights is None else weights.tolist()}
-    rows, targets = X.tolist(), y.tolist()
-
-    loss, gradient = net.loss_and_gradient(X, y, **given)
-    plain_loss, plain_gradient = twin.loss_and_gradient(rows, targets, **plainly)
+    rows = [(X, y), (X.tolist(), y.tolist())]
+    lists = None if weights is None else weights.tolist()
+    given: list[dict[str, Any]] = [
+        {"loss": _made(case.loss, library), "sample_weight": of_rows}
+        for library, of_rows in ((fastnn, weights), (plain, lists))
+    ]
+    (loss, gradient), (plain_loss, plain_gradient) = (
+        network.loss_and_gradient(*data, **options)
+        for network, data, options in zip((net, twin), rows, given, strict=True)
+    )
     step = max(_deviation([loss], [plain_loss]), _deviation(gradient, plain_gradient))
     if case.epochs:
-        options: dict[str, Any] = {"epochs": case.epochs, "batch_size": case.batch, "shuffle": case.shuffle}
-        settings: dict[str, Any] = {"momentum": case.momentum, "nesterov": case.nesterov}
-        history = net.fit(X, y, optimizer=SGD(case.rate, **settings), **options, **given)
-        plain_sgd = plain.SGD(case.rate, **settings)
-        plain_history = twin.fit(rows, targets, optimizer=plain_sgd, **options, **plainly)
-        of_losses = _deviation(history.loss, plain_history.loss, floor=0.0)
-        run = max(run, of_losses, _deviation(net.parameters, twin.parameters))
+        found, expected = (
+            network.fit(*data, **options, **_options(case, library))
+            for network, data, options, library in zip((net, twin), rows, given, (fastnn, plain), strict=True)
+        )
+        run = max(run, _deviation_of_histories(found, expected), _deviation(net.parameters, twin.parameters))
     return Deviation(run, step, BOUND_OF_RUN[case.dtype], BOUND_OF_STEP[case.dtype])
 
 
-def _network(case: Case, sequential: Any, dense: Any, **settings: Any) -> Any:
+def _made(value: Any, library: Any) -> Any:
+    return value.of(library) if isinstance(value, Choice) else value
+
+
+def _options(case: Case, library: Any) -> dict[str, Any]:
+    """What fit is asked for, in one library's words."""
+    optimizer = case.optimizer or choice("SGD", learning_rate=case.rate)
+    return {
+        "epochs": case.epochs,
+        "batch_size": case.batch,
+        "shuffle": case.shuffle,
+        "optimizer": optimizer.of(library),
+        "validation_split": case.validation,
+        "metrics": case.metrics,
+        "early_stopping": _made(case.stopping, library),
+        "class_weight": case.class_weight,
+    }
+
+
+def _deviation_of_histories(found: Any, expected: Any) -> float:
+    """The largest of all that is kept of an epoch; infinite if they end otherwise."""
+    if (found.status, found.best_epoch) != (expected.status, expected.best_epoch):
+        return float("inf")
+    pairs = [(found.loss, expected.loss), (found.learning_rate, expected.learning_rate)]
+    if found.val_loss is not None:
+        pairs.append((found.val_loss, expected.val_loss))
+    pairs += [(values, expected.metrics[name]) for name, values in found.metrics.items()]
+    return max(_deviation(one, other, floor=0.0) for one, other in pairs)
+
+
+def _network(case: Case, library: Any, **settings: Any) -> Any:
     """The case's network, made with one library's classes or the other's: they are called alike."""
     *hidden, outputs = case.sizes[1:]
-    layers = [dense(units, name) for units, name in zip(hidden, case.hidden, strict=True)]
-    layers.append(dense(outputs, case.output))
-    return sequential(layers, inputs=case.sizes[0], initializer=case.initializer, seed=1, **settings)
+    layers = []
+    for i, (units, name) in enumerate(zip(hidden, case.hidden, strict=True)):
+        layers.append(library.Dense(units, name, max_norm=case.max_norm, trainable=not case.frozen or i > 0))
+        if case.normalized:
+            layers.append(library.LayerNormalization())
+        if case.dropout is not None:
+            layers.append(library.Dropout(case.dropout))
+    layers.append(library.Dense(outputs, case.output))
+    given = {"initializer": case.initializer, "l1": case.l1, "l2": case.l2, "seed": 1, **settings}
+    return library.Sequential(layers, inputs=case.sizes[0], **given)
 
 
 def _data(case: Case) -> tuple[Array, Array, Array | None]:
@@ -209,9 +149,10 @@ def _data(case: Case) -> tuple[Array, Array, Array | None]:
     X = np.array([[3 * r.random() - 1.5 for _ in range(case.sizes[0])] for _ in range(n)])
     numbers = np.array([[r.random() for _ in range(case.outputs)] for _ in range(n)])
     weights = np.array([r.randrange(4) / 2 for _ in range(n)]) if case.weighted else None
-    if case.loss == "cross_entropy":
+    loss = loss_of(_made(case.loss, fastnn))
+    if loss.classes or (loss.name == "focal" and case.outputs > 1):
         return X, numbers.argmax(axis=1), weights
-    if case.loss == "binary_cross_entropy":
+    if loss.most is not None or loss.signs:
         return X, (numbers > 0.5).astype(float), weights
     return X, numbers, weights
 

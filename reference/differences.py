@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .losses import Loss
 from .network import Sequential
 
 
@@ -66,7 +67,7 @@ def check_gradients(
     net: Sequential,
     X: Iterable[Iterable[float]],
     y: Iterable[Any],
-    loss: str = "mse",
+    loss: str | Loss = "mse",
     sample_weight: Iterable[float] | None = None,
     h: float = 1e-5,
 ) -> float:

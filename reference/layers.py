@@ -1,16 +1,20 @@
 """A neuron, and a dense layer of neurons: forward and backward of one sample.
 
+Other layers, in files of their own, have the same face: build, forward, backward, zero_grad, update,
+parameters and gradients.
+
 I inputs, U units (the neurons of a layer). Gradients are named d_<what they belong to>: d_weights
 holds dL/dweights. backward adds to them, so that the samples of a batch add up; zero_grad clears.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from .activations import ACTIVATIONS, softmax, softmax_backward
-from .initializers import INITIALIZERS, default_initializer
+from .activations import ACTIVATIONS, ROW_ACTIVATIONS
+from .initializers import check_initializer, default_initializer, initial_weights
 
 
 class Neuron:
@@ -66,6 +70,10 @@ class Dense:
 
     weights (I, U) and bias (U,) set the initial values; what is not given is drawn by the
     initializer (weights) or 0 (bias) when Sequential builds the layer.
+
+    The loss of a network has the penalties of its layers in it: l1 Σ|w| + l2 Σw² over the weights, not
+    the bias. After each update of fit the incoming weights of a unit are shortened to the length max_norm.
+    With trainable=False fit leaves the layer as it is.
     """
 
     def __init__(
@@ -73,19 +81,29 @@ class Dense:
         units: int,
         activation: str = "identity",
         *,
-        initializer: str | None = None,
+        initializer: str | float | None = None,
         weights: Iterable[Iterable[float]] | None = None,
         bias: Iterable[float] | None = None,
+        l1: float | None = None,
+        l2: float | None = None,
+        max_norm: float | None = None,
+        trainable: bool = True,
     ) -> None:
         if units < 1:
             raise ValueError(f"units is {units}; a layer needs at least one")
-        if activation not in ACTIVATIONS and activation != "softmax":
-            known = ", ".join([*ACTIVATIONS, "softmax"])
+        if activation not in ACTIVATIONS and activation not in ROW_ACTIVATIONS:
+            known = ", ".join([*ACTIVATIONS, *ROW_ACTIVATIONS])
             raise ValueError(f"activation is {activation!r}; known are {known}")
-        if activation == "softmax" and units == 1:
-            raise ValueError("softmax of one unit is always 1; use sigmoid, or two units")
-        if initializer is not None and initializer not in INITIALIZERS:
-            raise ValueError(f"initializer is {initializer!r}; known are {', '.join(INITIALIZERS)}")
+        if activation in ROW_ACTIVATIONS and units == 1:
+            raise ValueError(f"{activation} of one unit is always the same; use sigmoid, or two units")
+        check_initializer(initializer)
+        check_penalties(l1, l2)
+        if max_norm is not None and not 0.0 < max_norm < math.inf:
+            raise ValueError(f"max_norm is {max_norm}; it must be positive and finite")
+        self.l1 = l1  # None until the layer is built: then the network's
+        self.l2 = l2
+        self.max_norm = max_norm
+        self.trainable = trainable
         self.inputs = 0  # known once the layer is built
         self.units = units
         self.activation = activation
@@ -94,14 +112,16 @@ class Dense:
         self._own_weights = None if weights is None else [list(row) for row in weights]
         self._own_bias = [0.0] * units if bias is None else list(bias)
 
-    def build(self, inputs: int, initializer: str | None, r: Random) -> None:
+    def build(self, inputs: int, initializer: str | float | None, r: Random) -> None:
         """Make the neurons. The layer's own initializer goes before the network's `initializer`."""
         if self.neurons:
             raise ValueError("a layer is already part of a network; make a new Dense for each")
         if self._own_weights is None:
-            name = self.initializer or initializer or default_initializer(self.activation)
-            draw = INITIALIZERS[name]
-            columns = [[draw(r, inputs, self.units) for _ in range(inputs)] for _ in range(self.units)]
+            if self.initializer is not None:
+                initializer = self.initializer
+            elif initializer is None:
+                initializer = default_initializer(self.activation)
+            columns = initial_weights(initializer, r, inputs, self.units)
         else:
             rows = self._own_weights
             if len(rows) != inputs or any(len(row) != self.units for row in rows):
@@ -110,21 +130,23 @@ class Dense:
         if len(self._own_bias) != self.units:
             raise ValueError(f"bias has {len(self._own_bias)} entries for {self.units} units")
         # Softmax needs the whole row: its neurons deliver z, and the layer does the rest.
-        activation = "identity" if self.activation == "softmax" else self.activation
+        activation = "identity" if self.activation in ROW_ACTIVATIONS else self.activation
         self.inputs = inputs
         self.neurons = [Neuron(column, bias, activation) for column, bias in zip(columns, self._own_bias)]
 
     def forward(self, inputs: Sequence[float]) -> list[float]:
         """inputs (I,) -> outputs (U,)."""
         self.outputs = [neuron.forward(inputs) for neuron in self.neurons]
-        if self.activation == "softmax":
-            self.outputs = softmax(self.outputs)
+        if self.activation in ROW_ACTIVATIONS:
+            of_row, _ = ROW_ACTIVATIONS[self.activation]
+            self.outputs = of_row(self.outputs)
         return self.outputs
 
     def backward(self, d_outputs: Sequence[float]) -> list[float]:
         """d_outputs (U,) -> d_inputs (I,); adds to the neurons' gradients."""
-        if self.activation == "softmax":
-            return self.backward_z(softmax_backward(self.outputs, d_outputs))
+        if self.activation in ROW_ACTIVATIONS:
+            _, backward = ROW_ACTIVATIONS[self.activation]
+            return self.backward_z(backward(self.outputs, d_outputs))
         return self._add_up([n.backward(d_a) for n, d_a in zip(self.neurons, d_outputs)])
 
     def backward_z(self, d_z: Sequence[float]) -> list[float]:
@@ -148,6 +170,31 @@ class Dense:
         """One step of gradient descent of all neurons."""
         for neuron in self.neurons:
             neuron.update(learning_rate)
+
+    def penalty(self) -> float:
+        """l1 Σ|w| + l2 Σw² over the weights."""
+        total = 0.0
+        if self.l1 or self.l2:
+            for neuron in self.neurons:
+                for w in neuron.weights:
+                    total += (self.l1 or 0.0) * abs(w) + (self.l2 or 0.0) * w * w
+        return total
+
+    def backward_penalty(self) -> None:
+        """d_weights += l1 sign(w) + 2 l2 w, where sign(0) = 0."""
+        if self.l1 or self.l2:
+            for neuron in self.neurons:
+                for i, w in enumerate(neuron.weights):
+                    sign = (w > 0.0) - (w < 0.0)
+                    neuron.d_weights[i] += (self.l1 or 0.0) * sign + 2.0 * (self.l2 or 0.0) * w
+
+    def limit_norms(self) -> None:
+        """Shorten the incoming weights of each unit to max_norm where they are longer."""
+        if self.max_norm is not None:
+            for neuron in self.neurons:
+                norm = math.hypot(*neuron.weights)
+                if norm > self.max_norm:
+                    neuron.weights = [w * (self.max_norm / norm) for w in neuron.weights]
 
     @property
     def z(self) -> list[float]:
@@ -180,3 +227,10 @@ class Dense:
         """dL/dparameters, in the same order."""
         d_weights = [neuron.d_weights[i] for i in range(self.inputs) for neuron in self.neurons]
         return d_weights + [neuron.d_bias for neuron in self.neurons]
+
+
+def check_penalties(l1: float | None, l2: float | None) -> None:
+    """Refuse penalties that are negative or not finite."""
+    for name, factor in (("l1", l1), ("l2", l2)):
+        if factor is not None and not 0.0 <= factor < math.inf:
+            raise ValueError(f"{name} is {factor}; it must be at least 0 and finite")

@@ -1,40 +1,30 @@
-"""The network: layers in a row, and the training loop.
+"""The network: layers in a row, its loss and its gradient.
 
 n samples, I inputs, K outputs of the last layer, P parameters in all.
 
-The loss of a batch is L = Σ_i w_i l_i / Σ_i w_i over its samples, with w_i = 1 unless sample_weight
-says otherwise. So sample i enters the gradient with its share w_i / Σ w.
+The loss of a batch is L = Σ_i w_i l_i / Σ_i w_i + Σ penalties of the layers, over its samples, with
+w_i = 1 unless sample_weight says otherwise. So sample i enters the gradient with its share w_i / Σ w.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from random import Random  # the standard library's: imports are absolute, ours is `.random`
 from typing import Any
 
-from .initializers import INITIALIZERS
-from .layers import Dense
-from .losses import LOGIT_LOSSES, LOSSES
-from .optimizers import SGD
-from .random import permutation
+from . import options, training
+from .activations import ROW_ACTIVATIONS
+from .dropout import Dropout
+from .initializers import check_initializer
+from .layers import Dense, check_penalties
+from .loss_choice import choose_loss, targets_of
+from .losses import Loss
+from .normalization import LayerNormalization
+from .stopping import EarlyStopping, History
 
+Layer = Dense | Dropout | LayerNormalization
 Sample = tuple[list[float], list[float], float]  # row (I,), target (K,), weight
-
-
-@dataclass
-class History:
-    """What a fit did: the loss of each epoch that was run, and how it ended."""
-
-    loss: list[float]
-    status: str  # "finished" or "diverged"
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs were run to their end."""
-        return len(self.loss)
 
 
 class Sequential:
@@ -42,10 +32,12 @@ class Sequential:
 
     def __init__(
         self,
-        layers: Iterable[Dense],
+        layers: Iterable[Layer],
         *,
         inputs: int,
-        initializer: str | None = None,
+        initializer: str | float | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.layers = list(layers)
@@ -56,15 +48,23 @@ class Sequential:
             raise ValueError("layers is empty; a network needs at least one")
         if inputs < 1:
             raise ValueError(f"inputs is {inputs}; a network needs at least one")
-        if initializer is not None and initializer not in INITIALIZERS:
-            raise ValueError(f"initializer is {initializer!r}; known are {', '.join(INITIALIZERS)}")
+        check_initializer(initializer)
+        check_penalties(l1, l2)
+        last = self.layers[-1]
+        if not isinstance(last, Dense):
+            raise ValueError(f"the last layer is a {type(last).__name__}; it must be Dense")
+        self.last = last  # the output layer
         for layer in self.layers[:-1]:
-            if layer.activation == "softmax":
-                raise ValueError("softmax is for the output layer only, not for a hidden one")
+            if isinstance(layer, Dense) and layer.activation in ROW_ACTIVATIONS:
+                raise ValueError(f"{layer.activation} is for the output layer only, not for a hidden one")
+        self.dropouts = [(i, layer) for i, layer in enumerate(self.layers) if isinstance(layer, Dropout)]
         r = Random(seed)  # one stream for the whole network
         for layer in self.layers:
             layer.build(inputs, initializer, r)
             inputs = layer.units
+            if isinstance(layer, Dense):
+                layer.l1 = l1 if layer.l1 is None else layer.l1
+                layer.l2 = l2 if layer.l2 is None else layer.l2
 
     # One sample: forward through the layers, backward through them in reverse.
 
@@ -80,8 +80,7 @@ class Sequential:
 
         With of_logits, d_output is dL/dz of the output layer instead.
         """
-        last = self.layers[-1]
-        d_values = last.backward_z(d_output) if of_logits else last.backward(d_output)
+        d_values = self.last.backward_z(d_output) if of_logits else self.last.backward(d_output)
         for layer in reversed(self.layers[:-1]):
             d_values = layer.backward(d_values)
 
@@ -102,7 +101,7 @@ class Sequential:
         A layer remembers one row only, so each row goes forward once more before it goes back.
         """
         d_rows = [[float(d) for d in d_row] for d_row in d_output]
-        shape = (len(self._last_rows), self.layers[-1].units)
+        shape = (len(self._last_rows), self.last.units)
         if len(d_rows) != shape[0] or any(len(d_row) != shape[1] for d_row in d_rows):
             raise ValueError(f"d_output does not have the shape {shape} of the last forward")
         for row, d_row in zip(self._last_rows, d_rows):
@@ -134,7 +133,7 @@ class Sequential:
             raise ValueError(f"parameters are {len(self.parameters)} numbers, not {len(values)}")
         start = 0
         for layer in self.layers:
-            stop = start + (layer.inputs + 1) * layer.units
+            stop = start + len(layer.parameters)
             layer.parameters = values[start:stop]
             start = stop
 
@@ -149,49 +148,91 @@ class Sequential:
         self,
         X: Iterable[Iterable[float]],
         y: Iterable[Any],
-        loss: str = "mse",
+        loss: str | Loss = "mse",
         sample_weight: Iterable[float] | None = None,
     ) -> float:
-        """L = Σ w l / Σ w over all rows. X (n, I), y (n,) or (n, K), sample_weight (n,)."""
-        samples = self._samples(X, y, loss, sample_weight)
-        value, _, of_logits = self._choose_loss(loss)
-        total = 0.0
-        total_weight = 0.0
-        for row, target, weight in samples:
-            if weight != 0.0:
-                output = self.forward_row(row)
-                total += weight * value(self.layers[-1].z if of_logits else output, target)
-                total_weight += weight
-        return total / total_weight
+        """L over all rows. X (n, I), y (n,) or (n, K), sample_weight (n,)."""
+        return self._evaluate(self._samples(X, y, loss, sample_weight), loss)[0]
 
     def loss_and_gradient(
         self,
         X: Iterable[Iterable[float]],
         y: Iterable[Any],
-        loss: str = "mse",
+        loss: str | Loss = "mse",
         sample_weight: Iterable[float] | None = None,
     ) -> tuple[float, list[float]]:
         """L and dL/dparameters (P,), over all rows; `gradients` holds the same afterwards."""
-        total, total_weight = self._backpropagate(self._samples(X, y, loss, sample_weight), loss)
+        samples = self._samples(X, y, loss, sample_weight)
+        total, total_weight, _ = self._backpropagate(samples, range(len(samples)), loss)
         return total / total_weight, self.gradients
 
-    def _backpropagate(self, samples: list[Sample], loss: str) -> tuple[float, float]:
-        """Set the gradients to dL/dparameters of these samples; returns Σ w l and Σ w."""
-        value, derivative, of_logits = self._choose_loss(loss)
+    def _evaluate(self, samples: list[Sample], loss: str | Loss) -> tuple[float, dict[int, list[float]]]:
+        """L, and the outputs of the samples that count."""
+        value, _, settings, of_logits = choose_loss(loss, self.last.activation, self.last.units)
         total = 0.0
         total_weight = 0.0
-        for _, _, weight in samples:
-            total_weight += weight
-        self.zero_grad()
-        for row, target, weight in samples:
+        outputs = {}
+        for i, (row, target, weight) in enumerate(samples):
             if weight != 0.0:
                 output = self.forward_row(row)
-                seen = self.layers[-1].z if of_logits else output
-                total += weight * value(seen, target)
+                total += weight * value(self.last.z if of_logits else output, target, **settings)
+                total_weight += weight
+                outputs[i] = list(output)
+        return (total + total_weight * self.penalty()) / total_weight, outputs
+
+    def _backpropagate(
+        self,
+        samples: list[Sample],
+        batch: Sequence[int],
+        loss: str | Loss,
+        dropout: tuple[int, int] | None = None,
+    ) -> tuple[float, float, dict[int, list[float]]]:
+        """Set the gradients to dL/dparameters of a batch: the numbers of its samples.
+
+        Returns L Σ w, Σ w and the outputs of the samples that count. With `dropout`, seed and epoch of
+        a training, values are dropped.
+        """
+        value, derivative, settings, of_logits = choose_loss(loss, self.last.activation, self.last.units)
+        total = 0.0
+        total_weight = 0.0
+        outputs = {}
+        for i in batch:
+            total_weight += samples[i][2]
+        self.zero_grad()
+        for i in batch:
+            row, target, weight = samples[i]
+            if weight != 0.0:
+                if dropout is not None:
+                    self._drop(*dropout, i)
+                output = self.forward_row(row)
+                seen = self.last.z if of_logits else output
+                total += weight * value(seen, target, **settings)
                 share = weight / total_weight
-                d_output = [share * d for d in derivative(seen, target)]
+                d_output = [share * d for d in derivative(seen, target, **settings)]
                 self.backward_row(d_output, of_logits=of_logits)
-        return total, total_weight
+                outputs[i] = list(output)
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                layer.backward_penalty()
+        return total + total_weight * self.penalty(), total_weight, outputs
+
+    def penalty(self) -> float:
+        """Σ of the layers' penalties."""
+        total = 0.0
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                total += layer.penalty()
+        return total
+
+    def _drop(self, seed: int, epoch: int, sample: int) -> None:
+        """Choose what the Dropout layers drop of a sample."""
+        for number, layer in self.dropouts:
+            layer.choose(seed, epoch, number, sample)
+
+    def drop_nothing(self) -> None:
+        """After training, and between its epochs."""
+        for _, layer in self.dropouts:
+            layer.choose_nothing()
 
     # Whole runs.
 
@@ -202,10 +243,15 @@ class Sequential:
         *,
         epochs: int = 1,
         batch_size: int | None = None,
-        optimizer: SGD | None = None,
-        loss: str = "mse",
+        optimizer: Any = None,
+        loss: str | Loss = "mse",
         shuffle: bool = True,
         sample_weight: Iterable[float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
+        validation_data: Sequence[Any] | None = None,
+        validation_split: float | None = None,
+        metrics: Iterable[str] = (),
+        early_stopping: EarlyStopping | None = None,
         seed: int | None = None,
         log_every: int | None = None,
     ) -> History:
@@ -214,62 +260,33 @@ class Sequential:
         batch_size=None makes one update an epoch, over all rows in their order; a number makes
         mini-batches of so many rows, the last one shorter, in an order that changes each epoch
         unless shuffle is False. The loss of an epoch is the mean over its rows, each with the
-        parameters its batch started from. If a loss or gradient is not finite, the fit ends with
+        parameters its batch started from. If a loss or a parameter is not finite, the fit ends with
         the last parameters whose loss was, status "diverged" and a RuntimeWarning.
+
+        optimizer is an object or a name; None is SGD(). class_weight multiplies the weights of the rows
+        of a class. validation_data, (X, y) or (X, y, sample_weight), or the share validation_split of the
+        rows, is held back: val_loss is its loss after each epoch. metrics are names, like "accuracy".
         """
-        for name, number in [
-            ("epochs", epochs),
-            ("batch_size", batch_size),
-            ("log_every", log_every),
-        ]:
-            if number is not None and number < 1:
-                raise ValueError(f"{name} is {number}; it must be at least 1")
-        for layer in self.layers:
-            if layer.activation == "step":
-                raise ValueError(
-                    "a network with step cannot be trained: its derivative is 0, so nothing up to it "
-                    "would learn; use sigmoid"
-                )
-        samples = self._samples(X, y, loss, sample_weight)
-        if optimizer is None:
-            optimizer = SGD()
-        if seed is None:
-            seed = self.seed
-
-        previous = self.parameters  # from before the last update
-        optimizer.start(len(previous))
-        losses: list[float] = []
-        for epoch in range(epochs):
-            epoch_total = 0.0
-            epoch_weight = 0.0
-            for batch in _batches(samples, batch_size, shuffle, seed, epoch):
-                total, weight = self._backpropagate(batch, loss)
-                if weight == 0.0:
-                    continue  # only rows that are left out
-                if not math.isfinite(total):
-                    return self._diverged(previous, losses)
-                previous = self.parameters
-                self.parameters = optimizer.update(previous, self.gradients)
-                if not _all_finite(self.parameters):
-                    return self._diverged(previous, losses)
-                epoch_total += total
-                epoch_weight += weight
-            losses.append(epoch_total / epoch_weight)
-            number = epoch + 1
-            if log_every is not None and (number in (1, epochs) or number % log_every == 0):
-                print(f"{number} {losses[-1]:.4f}")
-        return History(losses, "finished")
-
-    def _diverged(self, previous: list[float], losses: list[float]) -> History:
-        """Go back one update and say so."""
-        self.parameters = previous
-        warnings.warn(
-            f"the training diverged after {len(losses)} whole epochs and went back to the last "
-            "finite parameters; try a smaller learning rate, or inputs scaled to about 1",
-            RuntimeWarning,
-            stacklevel=3,
+        return training.fit(
+            self,
+            X,
+            y,
+            options.Options(
+                epochs=epochs,
+                batch_size=batch_size,
+                optimizer=options.optimizer_of(optimizer),
+                loss=loss,
+                shuffle=shuffle,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                metrics=[metrics] if isinstance(metrics, str) else list(metrics),
+                early_stopping=early_stopping,
+                seed=self.seed if seed is None else seed,
+                log_every=log_every,
+            ),
         )
-        return History(losses, "diverged")
 
     # What the user gives, as lists of floats.
 
@@ -287,13 +304,13 @@ class Sequential:
         self,
         X: Iterable[Iterable[float]],
         y: Iterable[Any],
-        loss: str,
+        loss: str | Loss,
         sample_weight: Iterable[float] | None,
     ) -> list[Sample]:
         """The samples as (row (I,), target (K,), weight)."""
-        self._choose_loss(loss)  # refuses what does not fit, before a look at y
+        choose_loss(loss, self.last.activation, self.last.units)  # refuses what does not fit, before a look at y
         rows = self._rows(X)
-        targets = self._targets(y, loss)
+        targets = targets_of(y, loss, self.last.activation, self.last.units)
         if sample_weight is None:
             weights = [1.0] * len(rows)
         else:
@@ -308,65 +325,28 @@ class Sequential:
             raise ValueError("sample_weight is 0 everywhere; no row is left")
         return list(zip(rows, targets, weights))
 
-    def _targets(self, y: Iterable[Any], loss: str) -> list[list[float]]:
-        """y as rows of floats (n, K): labels become one-hot rows, plain numbers rows of one."""
-        units = self.layers[-1].units
-        targets = []
-        for value in y:
-            if hasattr(value, "__len__"):
-                target = [float(t) for t in value]
-            elif loss == "cross_entropy":
-                if value not in range(units):
-                    raise ValueError(f"y has the label {value}; labels are 0 to {units - 1}")
-                target = [1.0 if k == value else 0.0 for k in range(units)]
-            else:
-                target = [float(value)]
-            if len(target) != units:
-                raise ValueError(f"y has a row of {len(target)} numbers for {units} outputs")
-            targets.append(target)
-        return targets
-
-    def _choose_loss(self, loss: str) -> tuple[Any, Any, bool]:
-        """The value and derivative of a loss, and whether they are functions of z instead of p."""
-        if loss not in LOSSES:
-            raise ValueError(f"loss is {loss!r}; known are {', '.join(LOSSES)}")
-        if loss not in LOGIT_LOSSES:
-            return (*LOSSES[loss], False)
-        activation = self.layers[-1].activation
-        if activation not in LOGIT_LOSSES[loss]:
-            accepted = " or ".join(LOGIT_LOSSES[loss])
-            raise ValueError(f"{loss} needs {accepted} outputs; these are {activation}")
-        return (*LOGIT_LOSSES[loss][activation], True)
-
-
-def _batches(
-    samples: list[Sample], batch_size: int | None, shuffle: bool, seed: int, epoch: int
-) -> list[list[Sample]]:
-    """The batches of one epoch."""
-    if batch_size is None:
-        return [samples]
-    if shuffle:
-        samples = [samples[i] for i in permutation(len(samples), seed, epoch)]
-    starts = range(0, len(samples), batch_size)
-    return [samples[start : start + batch_size] for start in starts]
-
-
-def _all_finite(values: Iterable[float]) -> bool:
-    """No infinity and no NaN."""
-    return all(math.isfinite(value) for value in values)
-
 
 def mlp(
     sizes: Sequence[int],
     *,
     activation: str = "sigmoid",
     output: str = "identity",
-    initializer: str | None = None,
+    initializer: str | float | None = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    dropout: float = 0.0,
     seed: int = 0,
 ) -> Sequential:
-    """A network of dense layers: mlp([2, 4, 1]) has 2 inputs, 4 hidden units and 1 output."""
+    """A network of dense layers: mlp([2, 4, 1]) has 2 inputs, 4 hidden units and 1 output.
+
+    With `dropout` above 0 a Dropout layer of this rate follows each hidden layer.
+    """
     if len(sizes) < 2:
         raise ValueError(f"sizes has {len(sizes)} entries; it needs inputs and outputs at least")
-    layers = [Dense(units, activation) for units in sizes[1:-1]]
+    layers: list[Layer] = []
+    for units in sizes[1:-1]:
+        layers.append(Dense(units, activation))
+        if dropout != 0.0:
+            layers.append(Dropout(dropout))
     layers.append(Dense(sizes[-1], output))
-    return Sequential(layers, inputs=sizes[0], initializer=initializer, seed=seed)
+    return Sequential(layers, inputs=sizes[0], initializer=initializer, l1=l1, l2=l2, seed=seed)

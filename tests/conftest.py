@@ -12,6 +12,9 @@ import numba
 import numpy as np
 import pytest
 
+# They compare, and are to show what they compared when it is not equal.
+pytest.register_assert_rewrite("tests.oracle", "tests.problems")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # The same examples in every run: a failure is everybody's. No deadline: the first example may compile.

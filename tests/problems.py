@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numba
@@ -11,26 +13,75 @@ import numpy as np
 import fastnn
 import reference
 from fastnn.activations import ACTIVATIONS
-from fastnn.loss_kinds import LOSSES
-from reference.losses import LOGIT_LOSSES
+from fastnn.loss_kinds import ANY, LOSSES, loss_of
 
 JIT = not numba.config.DISABLE_JIT
 
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
 
-# step has derivative 0, so it learns nothing; softmax is for outputs.
-HIDDEN = [name for name in ACTIVATIONS if name not in ("step", "softmax")]
+
+@dataclass(frozen=True)
+class Call:
+    """Something that both libraries make alike, such as Adam(0.1): a name in them, and arguments."""
+
+    name: str
+    arguments: tuple[Any, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self):
+        given = [str(value) for value in self.arguments]
+        given += [f"{name}={value}" for name, value in self.settings.items()]
+        return f"{self.name}({', '.join(given)})"
+
+
+def call(name, *arguments, **settings):
+    """A Call."""
+    return Call(name, arguments, settings)
+
+
+def made(value, library):
+    """What a Call is in a library; anything else is itself, and arrays are lists for the reference."""
+    if isinstance(value, Call):
+        arguments = [made(argument, library) for argument in value.arguments]
+        settings = {name: made(setting, library) for name, setting in value.settings.items()}
+        return attrgetter(value.name)(library)(*arguments, **settings)
+    if isinstance(value, tuple):
+        return tuple(made(part, library) for part in value)
+    return value.tolist() if library is reference and isinstance(value, np.ndarray) else value
+
+
+# step has derivative 0, so it learns nothing; those that need all units are for outputs.
+HIDDEN = [name for name, found in ACTIVATIONS.items() if name != "step" and not found.coupled]
 OUTPUTS = [name for name in ACTIVATIONS if name != "step"]
 # Where a derivative jumps, rounding may put the two libraries on different sides.
-KINKED = ("relu", "leaky_relu", "mae")
+KINKED = ("hard_sigmoid", "relu", "leaky_relu", "selu", "mae", "quantile", "hinge")
 
 
 def losses_for(output):
     """The losses that an output activation can be trained with."""
-    return [loss for loss in LOSSES if loss not in LOGIT_LOSSES or output in LOGIT_LOSSES[loss]]
+    return [name for name, loss in LOSSES.items() if {output, ANY} & set(loss.formulas)]
 
 
 OUTPUT_AND_LOSS = [(output, loss) for output in OUTPUTS for loss in losses_for(output)]
+# Each loss with its natural output and all for which it has a formula, and each output with mse.
+PAIRS = [
+    (output, loss)
+    for output, loss in OUTPUT_AND_LOSS
+    if loss == "mse" or output in {LOSSES[loss].natural, *LOSSES[loss].formulas}
+]
+# Losses with settings of their own, and the outputs they are for: (output, loss, how many outputs).
+LOSSES_WITH_SETTINGS = [
+    ("identity", call("losses.Huber", 0.3), 2),
+    ("identity", call("losses.Quantile", 0.2), 2),
+    ("tanh", call("losses.Quantile", [0.1, 0.5, 0.9]), 3),
+    ("sigmoid", call("losses.BinaryCrossEntropy", 0.1), 1),
+    ("softmax", call("losses.CrossEntropy", 0.2), 4),
+    ("sigmoid", call("losses.CrossEntropy", label_smoothing=0.2), 4),
+    ("log_softmax", call("losses.CrossEntropy", 0.2), 4),
+    ("sigmoid", call("losses.Focal", 1.5, alpha=0.25), 1),
+    ("sigmoid", call("losses.Focal", gamma=1.0), 3),
+    ("softmax", call("losses.Focal", 3.0), 3),
+]
 
 
 @dataclass(frozen=True)
@@ -40,24 +91,37 @@ class Problem:
     sizes: tuple[int, ...]
     hidden: str
     output: str
-    loss: str
+    asked: str | Call  # the loss
     dtype: str
-    parameters: Any
     X: Any
     y: Any
     weights: Any
+    layers: Callable[[Any], list[Any]]  # library -> new layers
+    settings: Mapping[str, Any]  # of the network
+    parameters: Any = None
+
+    @property
+    def loss(self):
+        """The loss as fastnn takes it."""
+        return made(self.asked, fastnn)
+
+    @property
+    def twin_loss(self):
+        """The loss as the reference takes it."""
+        return made(self.asked, reference)
 
     @property
     def net(self):
         """A new network of fastnn."""
-        net = fastnn.mlp(self.sizes, activation=self.hidden, output=self.output, dtype=self.dtype)
-        net.parameters = self.parameters
+        net = fastnn.Sequential(self.layers(fastnn), inputs=self.sizes[0], dtype=self.dtype, **self.settings)
+        if self.parameters is not None:
+            net.parameters = self.parameters
         return net
 
     @property
     def twin(self):
         """A new network of the reference."""
-        net = reference.mlp(self.sizes, activation=self.hidden, output=self.output)
+        net = reference.Sequential(self.layers(reference), inputs=self.sizes[0], **self.settings)
         net.parameters = self.parameters.tolist()
         return net
 
@@ -77,6 +141,32 @@ class Problem:
         return None if self.weights is None else self.weights.tolist()
 
 
+def targets(rng, asked, samples, outputs, dtype, labels=True):
+    """Targets that a loss accepts."""
+    loss = loss_of(made(asked, fastnn))
+    if loss.classes and labels:
+        return rng.integers(outputs, size=samples)
+    if loss.classes:
+        y = rng.integers(1, 9, size=(samples, outputs)) * 1.0
+        return (y / y.sum(axis=1, keepdims=True)).astype(dtype)
+    if loss.signs:
+        return rng.choice([0.0 if labels else -1.0, 1.0], size=(samples, outputs)).astype(dtype)
+    if loss.most is not None:
+        return rng.integers(0, 9, size=(samples, outputs)).astype(dtype) / 8
+    if loss.least is not None:
+        return rng.poisson(1.5, size=(samples, outputs)).astype(dtype)
+    if loss.above is not None:
+        return rng.gamma(2.0, size=(samples, outputs)).astype(dtype)
+    return rng.normal(size=(samples, outputs)).astype(dtype)
+
+
+def some_weights(rng, samples, dtype):
+    """Weights with zeros, of which not all are."""
+    weights = rng.choice([0.0, 0.25, 1.0, 2.0, 3.0], size=samples).astype(dtype)
+    weights[rng.integers(samples)] = 1.5
+    return weights
+
+
 def problem(
     rng,
     sizes=(3, 5, 2),
@@ -88,26 +178,26 @@ def problem(
     dtype="float64",
     weighted=False,
     labels=True,
+    layers=None,
+    **settings,
 ):
-    """A Problem with random parameters (biases too) and rows."""
-    net = fastnn.mlp(sizes, activation=hidden, output=output, dtype=dtype)
-    parameters = net.parameters + 0.1 * rng.normal(size=len(net.parameters)).astype(dtype)
+    """A Problem with random parameters (biases too) and rows.
+
+    ``layers`` makes the layers with a library's classes; without it they are dense ones.
+    """
+
+    def dense_layers(library):
+        *hiddens, last = sizes[1:]
+        return [*(library.Dense(units, hidden) for units in hiddens), library.Dense(last, output)]
+
     X = rng.normal(size=(samples, sizes[0])).astype(dtype)
-    K = sizes[-1]
-    if LOSSES[loss].classes and labels:
-        y = rng.integers(K, size=samples)
-    elif LOSSES[loss].classes:
-        y = rng.integers(1, 9, size=(samples, K)) * 1.0
-        y = (y / y.sum(axis=1, keepdims=True)).astype(dtype)
-    elif LOSSES[loss].probabilities:
-        y = rng.integers(0, 9, size=(samples, K)).astype(dtype) / 8
-    else:
-        y = rng.normal(size=(samples, K)).astype(dtype)
-    weights = None
-    if weighted:
-        weights = rng.choice([0.0, 0.25, 1.0, 2.0, 3.0], size=samples).astype(dtype)
-        weights[rng.integers(samples)] = 1.5  # one of them counts
-    return Problem(tuple(sizes), hidden, output, loss, dtype, parameters, X, y, weights)
+    y = targets(rng, loss, samples, sizes[-1], dtype, labels)
+    weights = some_weights(rng, samples, dtype) if weighted else None
+    made_of = layers or dense_layers
+    plain = Problem(tuple(sizes), hidden, output, loss, dtype, X, y, weights, made_of, settings)
+    drawn = plain.net.parameters
+    parameters = drawn + 0.1 * rng.normal(size=len(drawn)).astype(dtype)
+    return Problem(**{**vars(plain), "parameters": parameters})
 
 
 def largest_error(found, expected, floor=1e-3):

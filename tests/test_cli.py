@@ -16,12 +16,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 import fastnn
+from fastnn import schedules
 from fastnn.activations import ACTIVATIONS
-from fastnn.cli import main, model, scaling, table, train
+from fastnn.cli import learning, main, model, scaling, table, train
 from fastnn.cli.picture import picture
 from fastnn.cli.words import count, duration, significant, some
 from fastnn.initializers import INITIALIZERS
 from fastnn.loss_kinds import LOSSES
+from fastnn.metrics import METRICS
+from fastnn.optimizers import OPTIMIZERS
 
 FLOWERS = """\
 width,height,species,name
@@ -54,7 +57,9 @@ def run(capsys):
             status = main(arguments)
         except SystemExit as leaving:  # argparse's way
             status = leaving.code
-        return status, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        # Whichever test is the first to use a part may have to wait until it is compiled, and is told so.
+        return status, out, re.sub(r"fastnn: compiling .*\n", "", err)
 
     return run_program
 
@@ -114,6 +119,7 @@ def test_options_of_the_circle_reach_the_training(run):
         "--momentum 0.9 --nesterov --log-every 1"
     )
     assert (status, err) == (0, "")
+    out = out.replace("\n          ", " ")  # where a line was too long
     assert "density 2: 9 grid points, 1 of them inside" in out
     assert "2 inputs > 3 tanh > 4 tanh > 5 tanh > 1 sigmoid, 56 parameters, float32, seed 3" in out
     assert "mini-batches of 9 rows, SGD(0.5, momentum=0.9, nesterov=True), loss binary_cross_entropy" in out
@@ -148,6 +154,168 @@ def test_divergence_is_told_in_a_sentence_and_nothing_is_saved(run, tmp_path):
     assert "was not written, since training diverged" in err
     assert "Accuracy" not in out
     assert not list(tmp_path.iterdir())
+
+
+# How it learns
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_trains_with_its_own_learning_rate(run, name):
+    status, out, err = run("train circle --density 3 --epochs 2 --optimizer", name)
+    assert (status, err) == (0, "")
+    shown = "SGD(10.0)" if name == "sgd" else repr(OPTIMIZERS[name]())
+    assert f", {shown}, loss mse" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ("--optimizer adam --learning-rate 0.01", "of full batches, Adam(0.01), loss"),
+        ("--optimizer adam --batch-size 1", "of single rows, Adam(0.001), loss"),
+        ("--optimizer adam --batch-size 5", "of mini-batches of 5 rows, Adam(0.001), loss"),
+        ("--optimizer rmsprop --momentum 0.5", "RMSprop(0.01, momentum=0.5)"),
+        ("--momentum 0.5 --nesterov", "SGD(10.0, momentum=0.5, nesterov=True)"),
+        ("--schedule cosine", "SGD(CosineDecay(10, epochs=21, final=0.0))"),
+        ("--schedule step", "SGD(StepDecay(10, factor=0.1, every=7))"),
+        ("--schedule cosine_restarts", "SGD(CosineRestarts(10, epochs=3, growth=2.0, decay=1.0, final=0.0))"),
+        ("--schedule one_cycle --optimizer adam --learning-rate 0.1", "Adam(OneCycle(0.1, epochs=21, "),
+        ("--schedule warm_up", "SGD(WarmUp(10, epochs=3))"),
+        ("--schedule plateau", "SGD(ReduceOnPlateau(10, factor=0.1, patience=2, "),
+        ("--l1 0.001 --l2 0.01", "loss mse, l1 0.001, l2 0.01"),
+        ("--dropout 0.25 --hidden 3,3", "3 sigmoid > Dropout(0.25) > 3 sigmoid > Dropout(0.25) > 1 sigmoid"),
+        ("--class-weight balanced --loss binary_cross_entropy", "loss binary_cross_entropy, classes balanced"),
+        ("--validation-split 0.3", "Aside     30 % of the rows, for validation"),
+    ],
+)
+def test_how_it_learns_is_said(run, arguments, shown):
+    status, out, err = run("train circle --density 3 --epochs 21", arguments)
+    assert (status, err) == (0, "")
+    assert shown in out.replace("\n          ", " ")
+    assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", train.SCHEDULES.split(", "))
+def test_schedules_change_the_rate(name):
+    X, y = fastnn.datasets.circle(3)
+    net = fastnn.mlp([2, 4, 1], output="sigmoid")
+    rates = net.fit(X, y, epochs=70, optimizer=fastnn.SGD(learning.schedule(name, 1e-9, 70))).learning_rate
+    assert len(set(rates)) > 1
+    assert rates.max() <= 1e-9 * (1 + 1e-12)
+
+
+def test_options_reach_the_fit(run, tmp_path):
+    """What the program trains is what the library trains with the same arguments."""
+    saved = tmp_path / "net.npz"
+    status, _, err = run(
+        "train circle --density 5 --hidden 6 --epochs 30 --optimizer adam --learning-rate 0.02 --batch-size 8 "
+        "--l1 0.0001 --l2 0.001 --dropout 0.1 --validation-split 0.25 --schedule exponential "
+        "--loss binary_cross_entropy --class-weight balanced --patience 3 --seed 4 --save",
+        saved,
+    )
+    assert (status, err) == (0, "")
+    expected = fastnn.mlp(
+        [2, 6, 1], output="sigmoid", initializer="uniform", seed=4, l1=0.0001, l2=0.001, dropout=0.1
+    )
+    expected.fit(
+        *fastnn.datasets.circle(5),
+        epochs=30,
+        batch_size=8,
+        optimizer=fastnn.Adam(schedules.ExponentialDecay(0.02, factor=0.01 ** (1 / 30))),
+        loss="binary_cross_entropy",
+        class_weight="balanced",
+        validation_split=0.25,
+        early_stopping=fastnn.EarlyStopping(patience=3),
+    )
+    loaded = fastnn.load(saved)
+    assert_allclose(loaded.parameters, expected.parameters, rtol=0)
+    assert (loaded.l1, loaded.l2, loaded.layers[1].rate) == (0.0001, 0.001, 0.1)
+
+
+def test_metrics_and_losses_of_both_kinds_of_rows_are_told(run):
+    status, out, err = run(
+        "train circle --density 5 --epochs 40 --validation-split 0.3 --metric accuracy --metric auc "
+        "--metric confusion_matrix"
+    )
+    assert (status, err) == (0, "")
+    net = fastnn.mlp([2, 4, 1], output="sigmoid", initializer="uniform")
+    history = net.fit(
+        *fastnn.datasets.circle(5),
+        epochs=40,
+        optimizer=fastnn.SGD(10.0),
+        validation_split=0.3,
+        metrics=["accuracy", "auc", "confusion_matrix"],
+    )
+    assert f"Losses    {history.loss[-1]:.4f}, and {history.val_loss[-1]:.4f} of the rows aside" in out
+    told = [f"{name} {history.metrics[name][-1]:.4f}" for name in ("accuracy", "auc", "val_accuracy", "val_auc")]
+    assert f"Metrics   {', '.join(told)}\n" in out
+    matrix = history.metrics["val_confusion_matrix"][-1].astype(int)
+    found = re.search(r"\nval_confusion_matrix +(\d+) +(\d+)\n +(\d+) +(\d+)\n", out)
+    assert [int(number) for number in found.groups()] == matrix.ravel().tolist()
+
+
+def test_patience_ends_it_early(run):
+    status, out, err = run(
+        "train circle --density 5 --epochs 5000 --optimizer adam --validation-split 0.3 --patience 5"
+    )
+    assert (status, err) == (0, "")
+    found = re.search(
+        r"Stopped   after ([\d,]+) epochs, since nothing got better; it has the .* epoch ([\d,]+) again", out
+    )
+    stopped, best = (int(number.replace(",", "")) for number in found.groups())
+    assert stopped == best + 5 < 5000
+
+
+def test_convergence_is_told(run):
+    status, out, _ = run("train circle --density 3 --epochs 3000 --optimizer lbfgs")
+    assert status == 0
+    assert re.search(r"\nConverged after [\d,]+ epochs\n", out)
+
+
+def test_a_diagnosis_is_printed_in_the_end(run):
+    status, out, err = run("train circle --diagnose")
+    assert (status, err) == (0, "")
+    told = out.split("\nDiagnosis\n")[1]
+    assert told.startswith("layer  ")
+    assert told.endswith("\n- nothing found\n")
+    status, out, err = run("train circle --initializer zeros --epochs 20 --diagnose")
+    assert "- all 4 units of layers[0] have the same weights, so they learn the same and" in out
+
+
+def test_a_diagnosis_tells_why_it_diverged(run):
+    status, out, err = run("train circle --density 3 --output identity --learning-rate 1e308 --diagnose")
+    assert status == 1
+    assert "the loss was no longer finite after epoch" in err
+    assert "- the fit diverged after epoch" in out
+
+
+def test_a_diagnosis_names_columns_of_a_table(pandas, run, file):
+    status, out, _ = run("train", file(HOUSES), "--target price --epochs 3 --no-scale --diagnose")
+    assert status == 0
+    assert "inputs are unscaled: 'area' has mean 82 and deviation 25.6" in out.replace("\n  ", " ")
+
+
+def test_focal_loss_of_several_classes(pandas, run, file, tmp_path):
+    saved = tmp_path / "net.npz"
+    options = "--target species --ignore name --epochs 200 --learning-rate 0.5 --loss focal --save"
+    status, out, err = run("train", file(FLOWERS), options, saved)
+    assert (status, err) == (0, "")
+    assert "> 3 softmax" in out
+    assert "Accuracy  100.0 % of the rows" in out
+    assert run("predict", saved, file("height,width\n1,5\n8,1\n", "new.csv"))[1] == "species\nrose\nlily\n"
+    text = "x,sold\n1,True\n2,True\n8,False\n9,False\n"
+    assert "> 1 sigmoid" in run("train", file(text), "--target sold --epochs 2 --loss focal")[1]
+
+
+@pytest.mark.parametrize(
+    ("loss", "output"),
+    [("poisson", "exponential"), ("gamma", "exponential"), ("huber", "identity"), ("hinge", "identity")],
+)
+def test_losses_bring_the_outputs_that_suit_them(pandas, run, file, loss, output):
+    text = file("x,t\n1,1\n2,1\n3,0\n") if loss == "hinge" else file(HOUSES.replace("price", "t"))
+    status, out, err = run("train", text, "--target t --epochs 2 --loss", loss)
+    assert (status, err) == (0, "")
+    assert f"> 1 {output}" in out
+    assert ("inputs and target" in out) == (loss == "huber")
 
 
 # Pictures
@@ -371,13 +539,34 @@ def test_a_circle_needs_no_pandas(run, monkeypatch):
         ("train circle --learning-rate -1", "learning_rate is -1.0; a finite number above 0"),
         ("train circle --momentum 1", "momentum is 1.0"),
         ("train circle --nesterov", "needs a momentum above 0"),
+        ("train circle --optimizer adamx", "optimizer is 'adamx'; known are sgd, adagrad"),
+        ("train circle --optimizer adam --momentum 0.5", "--momentum is for sgd and rmsprop; adam has none"),
+        ("train circle --optimizer rmsprop --nesterov", "--nesterov is for sgd; rmsprop has none"),
+        ("train circle --optimizer lbfgs --learning-rate 1", "--learning-rate is not for lbfgs, which finds"),
+        ("train circle --optimizer lbfgs --schedule step", "--schedule is not for lbfgs, which finds"),
+        ("train circle --optimizer rprop --schedule step", "Rprop finds its steps itself"),
+        ("train circle --schedule linear", "schedule is 'linear'; known are step, exponential"),
+        ("train circle --schedule step --learning-rate 0", "learning_rate is 0.0; a finite number above 0"),
+        ("train circle --l1 -1", "l1 is -1.0; a finite number at least 0"),
+        ("train circle --l2 nan", "l2 is nan; a finite number at least 0"),
+        ("train circle --dropout 1", "dropout is 1.0; a finite number at least 0 and below 1"),
+        ("train circle --validation-split 1", "validation_split is 1.0; a finite number above 0 and below 1"),
+        ("train circle --patience 0", "--patience: 0 is too small"),
+        ("train circle --metric f2", "metrics[0] is 'f2'; known are accuracy"),
+        ("train circle --metric f1 --metric f1", "metrics[1] is 'f1', which is there already"),
+        ("train circle --class-weight even", "class_weight is 'even', and targets"),
+        (
+            "train circle --class-weight even --loss binary_cross_entropy",
+            "class_weight is 'even'; known are balanced",
+        ),
+        ("train circle --class-weight balanced", "targets of loss 'mse' are no classes here"),
         ("train circle --activation sigmod", "'sigmod'; known are identity, sigmoid"),
         ("train circle --activation softmax", "'softmax', which is for the output layer only"),
         ("train circle --activation step", "'step', whose derivative is 0"),
         ("train circle --output softmax", "softmax over one unit is always 1"),
         ("train circle --initializer one", "initializer is 'one'; known are"),
         ("train circle --loss mss", "'mss'; known are mse"),
-        ("train circle --loss cross_entropy --output identity", "needs softmax or sigmoid outputs"),
+        ("train circle --loss cross_entropy --output identity", "needs softmax or sigmoid or log_softmax outputs"),
         ("train circle --dtype int8", "dtype is 'int8'; known are float32, float64"),
         ("train circle --seed -1", "seed is -1"),
         ("train circle --target x", "--target is for tables"),
@@ -394,8 +583,8 @@ def test_a_circle_needs_no_pandas(run, monkeypatch):
     ],
 )
 def test_mistakes_are_told_in_a_sentence(run, arguments, message):
-    status, _, err = run(arguments)
-    assert status == 2
+    status, out, err = run(arguments)
+    assert (status, out) == (2, "")  # nothing was printed before the mistake was seen
     assert err.startswith("fastnn: ")
     assert message in err
     assert err.count("\n") == 1
@@ -419,7 +608,11 @@ def test_mistakes_are_told_in_a_sentence(run, arguments, message):
         ("x,y\n1,a\n2,\n", "--target y", "column 'y' of TABLE has 1 missing value"),
         ("x,y\n1,2\ntwo,3\n", "--target y", "column 'x' of TABLE holds 'two' in row 2; only numbers"),
         ("x,y\n1,2\ninf,3\n", "--target y", "column 'x' of TABLE holds inf in row 2"),
-        ("x,y\n1,a\n2,b\n", "--target y --loss mse", "(binary_cross_entropy and cross_entropy are for classes)"),
+        (
+            "x,y\n1,a\n2,b\n",
+            "--target y --loss mse",
+            "(binary_cross_entropy, cross_entropy and focal are for classes)",
+        ),
         ("x,y\n1,a\n2,a\n", "--target y", "is 'a' in each row; nothing can be learnt"),
         ("x,y\n1,2.5\n2,2.5\n", "--target y", "is 2.5 in each row; nothing can be learnt"),
         ("x,y\n1,a\n2,b\n3,c\n", "--target y --loss binary_cross_entropy", "is for two classes"),
@@ -470,9 +663,11 @@ def test_too_little_memory_is_no_traceback(run, monkeypatch):
 
 
 def interrupt_after_an_epoch(net, X, y, **options):
-    """What fit does at Ctrl-C."""
-    train_as_ever(net, X, y, **{**options, "epochs": 1})
-    raise KeyboardInterrupt
+    """What fit does at Ctrl-C; before that, the program has it end before its first epoch."""
+    history = train_as_ever(net, X, y, **{**options, "epochs": 1})
+    if history.epochs:
+        raise KeyboardInterrupt
+    return history
 
 
 train_as_ever = fastnn.Sequential.fit
@@ -539,11 +734,23 @@ def test_version_and_help(run):
         assert f"examples:\n  fastnn {command}" in help_
 
 
-def test_the_help_of_train_names_all_there_is():
-    trainable = [name for name in ACTIVATIONS if name not in ("step", "softmax")]
-    assert train.ACTIVATIONS.split(", ") == trainable
-    assert train.LOSSES.split(", ") == list(LOSSES)
-    assert train.INITIALIZERS.split(", ") == list(INITIALIZERS)
+def test_the_help_of_train_names_all_there_is(run):
+    _, help_, _ = run("train", "--help")
+    words = " ".join(help_.split())
+    trainable = [name for name in ACTIVATIONS if name != "step" and not ACTIVATIONS[name].coupled]
+    for names in (trainable, LOSSES, INITIALIZERS, OPTIMIZERS, METRICS):
+        assert ", ".join(names) in words
+    assert list(learning.FULL_BATCH) == [name for name, kind in OPTIMIZERS.items() if kind.full_batch]
+
+
+def test_every_schedule_can_be_named():
+    made = [learning.schedule(name, 0.1, 30) for name in train.SCHEDULES.split(", ")]
+    assert {type(schedule) for schedule in made} == set(schedules.Schedule.__subclasses__())
+    with pytest.raises(ValueError, match=f"schedule is 'linear'; known are {train.SCHEDULES}"):
+        learning.schedule("linear", 0.1, 30)
+    for epochs in (1, 2, 7):  # they make sense for few epochs as well
+        for name in train.SCHEDULES.split(", "):
+            learning.schedule(name, 0.1, epochs)
 
 
 def test_help_needs_neither_pandas_nor_the_reference(run_python):

@@ -51,7 +51,7 @@ def test_packed_once(rows, monkeypatch):
         raise AssertionError("packed or checked again")
 
     monkeypatch.setattr("fastnn.dataset.Rows.packed", fail)
-    monkeypatch.setattr("fastnn.dataset.check_targets", fail)
+    monkeypatch.setattr("fastnn.dataset.rows_for", fail)
     net.fit(data, epochs=3)
     net.evaluate(data)
     net.loss_and_gradient(data)

@@ -371,11 +371,11 @@ LAST = {"units": 1, "activation": "sigmoid", "initializer": None}
             {"layers": [{**LAYER, "activation": bad}, LAST]}
             for bad in ("tan", None, 3, ["tanh"], {}, "", "softmax")
         ],
-        *[{"layers": [{**LAYER, "initializer": bad}, LAST]} for bad in ("he", 3, ["zeros"], {}, "")],
+        *[{"layers": [{**LAYER, "initializer": bad}, LAST]} for bad in ("he", True, ["zeros"], {}, "")],
         {"layers": [LAYER, {**LAST, "activation": "softmax"}]},
         *[{"inputs": bad} for bad in ("2", -2, 0, 2.0, None, True, [2], {}, 10**18)],
         *[{"seed": bad} for bad in ("0", -1, 0.5, None, True, [0], 2**63)],
-        *[{"initializer": bad} for bad in ("he", 3, ["zeros"], {}, "")],
+        *[{"initializer": bad} for bad in ("he", True, ["zeros"], {}, "")],
         *[{"format": bad} for bad in (None, 3, ["fastnn network"], "Fastnn network")],
     ],
     ids=lambda changes: str(changes).replace(str(LAST), "last")[:70],

@@ -191,12 +191,12 @@ def spoilt(array, value, at=(3, 1)):
 GOOD_X, GOOD_Y = np.arange(2.0 * ROWS).reshape(ROWS, 2), np.array([0.0, 1.0] * (ROWS // 2))
 
 BAD_X = {
-    "NaN": (spoilt(GOOD_X, NAN), ValueError, r"X\[\(3, 1\)\] is nan; finite"),
-    "infinity": (spoilt(GOOD_X, INF), ValueError, r"X\[\(3, 1\)\] is inf; finite"),
+    "NaN": (spoilt(GOOD_X, NAN), ValueError, r"X\[3, 1\] is nan; finite"),
+    "infinity": (spoilt(GOOD_X, INF), ValueError, r"X\[3, 1\] is inf; finite"),
     "beyond the dtype": (
         spoilt(GOOD_X.astype(np.longdouble), np.longdouble(10) ** 400),
         ValueError,
-        r"X\[\(3, 1\)\]",
+        r"X\[3, 1\]",
     ),
     "huge whole number": ([[10**309, 1]] * ROWS, ValueError, "X"),
     "no rows": (np.empty((0, 2)), ValueError, "X has no rows"),
@@ -251,7 +251,7 @@ def test_bad_inputs(net, bad, error, match):
 @pytest.mark.parametrize("dtype", ["float32"])
 def test_numbers_too_large_for_float32(dtype):
     net = fastnn.mlp([2, 1], dtype=dtype)
-    refuses(ValueError, r"X\[\(3, 1\)\] is 1e\+39; finite float32", net.predict, spoilt(GOOD_X, 1e39))
+    refuses(ValueError, r"X\[3, 1\] is 1e\+39; finite float32", net.predict, spoilt(GOOD_X, 1e39))
     refuses(ValueError, r"y\[.*3.*\] is 1e\+39; finite float32", net.fit, GOOD_X, spoilt(GOOD_Y, 1e39, 3))
 
 
@@ -364,7 +364,7 @@ BAD_OPTIONS = {
     "unknown optimizer": ({"optimizer": "adamax"}, ValueError, "optimizer is 'adamax'; known are sgd"),
     "rate for optimizer": ({"optimizer": 0.1}, TypeError, r"optimizer is 0\.1; an optimizer like SGD"),
     "class for optimizer": ({"optimizer": fastnn.SGD}, TypeError, "optimizer is <class.*; an optimizer like SGD"),
-    "unknown loss": ({"loss": "hinge"}, ValueError, "loss is 'hinge'; known are mse, half_sse, mae"),
+    "unknown loss": ({"loss": "hing"}, ValueError, "loss is 'hing'; known are mse, half_sse, mae"),
     "loss None": ({"loss": None}, TypeError, "loss is None; one of these names.*mse"),
     "loss as function": ({"loss": fastnn.losses.mse}, TypeError, "loss is <function.*one of these names"),
     "shuffle in words": ({"shuffle": "yes"}, TypeError, "shuffle is 'yes'; True or False"),
@@ -398,7 +398,7 @@ def test_dataset_brings_its_own_targets(net):
     [
         ("tanh", "binary_cross_entropy", "loss 'binary_cross_entropy' needs sigmoid outputs.*'tanh'"),
         ("softmax", "binary_cross_entropy", "needs sigmoid outputs.*'softmax'"),
-        ("identity", "cross_entropy", "loss 'cross_entropy' needs softmax or sigmoid outputs.*'identity'"),
+        ("identity", "cross_entropy", "'cross_entropy' needs softmax or sigmoid or log_softmax .*.*'identity'"),
     ],
 )
 def test_loss_that_does_not_fit_the_outputs(output, loss, match):
@@ -418,7 +418,7 @@ def test_step_is_not_trained(where):
 
 # Construction ----------------------------------------------------------------------------------------
 
-KNOWN_ACTIVATIONS = "identity, sigmoid, tanh, relu, .*softmax"
+KNOWN_ACTIVATIONS = "identity, sigmoid, hard_sigmoid, tanh, .*softmax, log_softmax"
 KNOWN_INITIALIZERS = "uniform, normal, glorot_uniform, .*zeros"
 BAD_NETWORKS = {
     "no units": (lambda: Dense(0), ValueError, "units is 0; a whole number from 1"),
@@ -443,7 +443,7 @@ BAD_NETWORKS = {
         "initializer is 'zeros' and weights are given",
     ),
     "weights of another width": (lambda: Dense(2, weights=[[1, 2, 3]]), ValueError, r"weights has 3 column"),
-    "weights with NaN": (lambda: Dense(1, weights=[[NAN]]), ValueError, r"weights\[\(0, 0\)\] is nan"),
+    "weights with NaN": (lambda: Dense(1, weights=[[NAN]]), ValueError, r"weights\[0, 0\] is nan"),
     "bias too long": (lambda: Dense(1, bias=[1, 2]), ValueError, r"bias has shape \(2,\); \(1,\) is needed"),
     "bias text": (lambda: Dense(1, bias=["a"]), TypeError, "bias holds text"),
     "weights for other inputs": (
@@ -451,13 +451,13 @@ BAD_NETWORKS = {
         ValueError,
         r"weights of layers\[0\] have shape \(1, 1\); \(2, 1\) is needed",
     ),
-    "no layers": (lambda: fastnn.Sequential([], inputs=2), ValueError, "layers is empty; at least one Dense"),
+    "no layers": (lambda: fastnn.Sequential([], inputs=2), ValueError, "layers is empty; at least one Layer"),
     "one layer, no list": (
         lambda: fastnn.Sequential(Dense(1), inputs=2),
         TypeError,
-        "layers is Dense.*a list of Dense",
+        "layers is Dense.*a list of Layer",
     ),
-    "sizes for layers": (lambda: fastnn.Sequential([4, 1], inputs=2), TypeError, r"layers\[0\] is 4; a Dense"),
+    "sizes for layers": (lambda: fastnn.Sequential([4, 1], inputs=2), TypeError, r"layers\[0\] is 4; a Layer"),
     "no inputs": (
         lambda: fastnn.Sequential([Dense(1)], inputs=0),
         ValueError,

@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastnn
-from fastnn import training
+from fastnn import running
 from fastnn.activations import ACTIVATIONS
 from fastnn.kernels.simd import LANES
-from tests.problems import EPSILON, HIDDEN, JIT, OUTPUT_AND_LOSS, largest_error, problem
+from tests.problems import EPSILON, HIDDEN, JIT, PAIRS, largest_error, problem
 
 # Batches around vectors, pairs of vectors and tiles of any machine (2 to 16 lanes; tiles up to 512).
 BATCHES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 257, 511, 513, 1030]
@@ -80,7 +80,7 @@ def test_training_sees_the_predictions_bit_for_bit(rng, hidden, batch_size, dtyp
     assert p.net.forward(p.X)[0, 0] == prediction
 
 
-@pytest.mark.parametrize(("output", "loss"), OUTPUT_AND_LOSS)
+@pytest.mark.parametrize(("output", "loss"), PAIRS)
 def test_evaluate_is_the_first_loss_of_a_fit(rng, output, loss, dtype):
     p = problem(rng, (3, 5, 4), 37, output=output, loss=loss, dtype=dtype, weighted=True)
     options = {"loss": loss, "sample_weight": p.weights}
@@ -129,7 +129,7 @@ def test_seed_of_a_fit_is_that_of_the_network(rng):
 # Weights ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("output", "loss"), OUTPUT_AND_LOSS)
+@pytest.mark.parametrize(("output", "loss"), PAIRS)
 def test_weight_2_is_the_row_twice(rng, output, loss):
     p = problem(rng, (3, 5, 3), 21, output=output, loss=loss)
     counts = rng.integers(1, 4, size=21)
@@ -139,7 +139,7 @@ def test_weight_2_is_the_row_twice(rng, output, loss):
     assert largest_error(weighted[1], repeated[1]) <= 1e-13
 
 
-@pytest.mark.parametrize(("output", "loss"), OUTPUT_AND_LOSS)
+@pytest.mark.parametrize(("output", "loss"), PAIRS)
 def test_weight_0_is_the_row_left_out_bit_for_bit(rng, output, loss, dtype):
     p = problem(rng, (3, 5, 3), 41, output=output, loss=loss, dtype=dtype, weighted=True)
     used = p.weights > 0
@@ -182,16 +182,16 @@ def test_chunks_do_not_matter(rng, monkeypatch, batch_size, rows, dtype):
     epochs = 3 if JIT else 2
     whole = fitted(p, epochs=epochs, batch_size=batch_size)
     calls = []
-    chunks = training.Run.chunks
+    chunks = running.Run.chunks
 
     def counted(run):
         for chunk in chunks(run):
             calls.append(1)
             yield chunk
 
-    monkeypatch.setattr(training.Run, "chunks", counted)
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
-    monkeypatch.setattr(training, "FIRST_CHUNK_OPERATIONS", 0.0)
+    monkeypatch.setattr(running.Run, "chunks", counted)
+    monkeypatch.setattr(running, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(running, "FIRST_CHUNK_OPERATIONS", 0.0)
     assert_same_fit(whole, fitted(p, epochs=epochs, batch_size=batch_size))
     assert len(calls) >= epochs  # one tile at a time
 
@@ -200,8 +200,8 @@ def test_chunks_do_not_matter(rng, monkeypatch, batch_size, rows, dtype):
 def test_shuffle_in_chunks(rng, monkeypatch):
     p = problem(rng, (1, 1), 100_000)
     whole = fitted(p, epochs=2, batch_size=1000)
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
-    monkeypatch.setattr(training, "FIRST_CHUNK_OPERATIONS", 0.0)
+    monkeypatch.setattr(running, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(running, "FIRST_CHUNK_OPERATIONS", 0.0)
     assert_same_fit(whole, fitted(p, epochs=2, batch_size=1000))
 
 

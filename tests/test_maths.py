@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastnn.kernels import maths
-from fastnn.kernels.jit import FLAGS
+from fastnn.kernels.jit import FLAGS, inlined
 from fastnn.kernels.simd import load, pointer, store, width
 from tests.problems import JIT
 
@@ -23,6 +23,7 @@ POINTS = 1 << 18 if JIT else 1 << 12
 FEW = 1500 if JIT else 300
 
 ULPS = {"exp": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "log": 2, "log1p": 2, "expm1": 2, "erfc": 4}
+ULPS |= {"sine": 1.5, "cosine": 1.5}
 if not JIT:
     # A fused multiply-add is then a product and a sum, each rounded, and erfc needs what the square of its
     # argument loses in rounding: about x² = 700 ulp at the end of its range.
@@ -39,6 +40,8 @@ EXACT = {
     "log1p": mpmath.log1p,
     "expm1": mpmath.expm1,
     "erfc": mpmath.erfc,
+    "sine": mpmath.sin,
+    "cosine": mpmath.cos,
 }
 
 
@@ -55,26 +58,43 @@ IN_LONG_DOUBLE = {
     "log": np.log,
     "log1p": np.log1p,
     "expm1": np.expm1,
+    "sine": np.sin,
+    "cosine": np.cos,
 }
 
-# Where the result is neither 0 nor 1 nor infinite. sigmoid is never less than e**-708 (e**-87), and log1p
-# and expm1 are needed on these ranges only.
+# Where the result is neither 0 nor 1 nor infinite. sigmoid is never less than e**-708 (e**-87), and expm1, sine
+# and cosine are made for these ranges only.
 RANGES = {
     "exp": {"float64": (-745.2, 709.78), "float32": (-103.9, 88.72)},
     "sigmoid": {"float64": (-707.9, 40), "float32": (-86.9, 20)},
     "tanh": {"float64": (-22, 22), "float32": (-10, 10)},
     "softplus": {"float64": (-707.9, 800), "float32": (-86.9, 100)},
     "log": {"float64": (5e-324, 1.79e308), "float32": (1e-45, 3.4e38)},
-    "log1p": {"float64": (0, 1), "float32": (0, 1)},
+    "log1p": {"float64": (0, 1e6), "float32": (0, 1e6)},
     "expm1": {"float64": (-80, 80), "float32": (-80, 80)},
     "erfc": {"float64": (-6, 26.54), "float32": (-4, 9.19)},
+    "sine": {"float64": (-1.6e6, 1.6e6), "float32": (-1600, 1600)},
+    "cosine": {"float64": (-1.6e6, 1.6e6), "float32": (-1600, 1600)},
 }
+
+
+@inlined
+def sine(x):
+    return maths.sine_and_cosine(x)[0]
+
+
+@inlined
+def cosine(x):
+    return maths.sine_and_cosine(x)[1]
+
+
+PARTS = {"sine": sine, "cosine": cosine}
 
 
 def evaluate(name, x):
     """A function of maths.py on an array, compiled as kernels are."""
     if (name, x.dtype) not in _compiled:
-        function = getattr(maths, name)
+        function = PARTS[name] if name in PARTS else getattr(maths, name)
 
         def apply(a, b):
             p, q = pointer(a), pointer(b)
@@ -106,7 +126,7 @@ def samples(rng, name, dtype, count):
             rng.uniform(0, 1e5, quarter),
         ]
     elif name == "log1p":
-        parts = [rng.uniform(low, high, 3 * quarter), magnitudes]
+        parts = [rng.uniform(0, 1, 2 * quarter), rng.uniform(low, high, quarter), magnitudes]
     else:
         parts = [
             rng.uniform(low, high, quarter),
@@ -171,6 +191,8 @@ LIMITS = {  # x: expected, exactly
     "log": {NAN: NAN, INF: INF, -INF: NAN, 0.0: -INF, 1.0: 0, -1.0: NAN},
     "log1p": {0.0: 0.0, NAN: NAN},
     "expm1": {0.0: 0.0, NAN: NAN},
+    "sine": {0.0: 0.0, NAN: NAN},
+    "cosine": {0.0: 1.0, NAN: NAN},
     "erfc": {NAN: NAN, INF: 0, -INF: 2, 0.0: 1, 1e4: 0, -1e4: 2, 1e30: 0, -1e30: 2},
 }
 
@@ -182,8 +204,38 @@ def test_limits(name, dtype):
     assert_array_equal(evaluate(name, x), expected)
 
 
-def test_sign_of_0_survives_tanh(dtype):
-    assert np.signbit(evaluate("tanh", np.array([-0.0, 0.0], dtype))).tolist() == [True, False]
+@pytest.mark.parametrize("name", ["tanh", "sine"])
+def test_sign_of_0_survives(name, dtype):
+    assert np.signbit(evaluate(name, np.array([-0.0, 0.0], dtype))).tolist() == [True, False]
+
+
+def test_sine_and_cosine_of_the_nearest_to_their_zeros(rng, dtype):
+    """Where least is left of x after the multiples of pi/2: every digit of the rest counts."""
+    most = int({"float64": 1.6e6, "float32": 1600}[dtype] * 2 / np.pi)
+    multiples = np.unique(np.append(rng.integers(1, most, FEW), [1, 2, 3, 355, most]))
+    x = np.array([float(int(k) * mpmath.pi / 2) for k in multiples[multiples <= most]]).astype(dtype)
+    for name in ("sine", "cosine"):
+        for number, found in zip(x.tolist(), evaluate(name, x).tolist(), strict=True):
+            exact = EXACT[name](mpmath.mpf(number))
+            last_place = mpmath.mpf(float(np.spacing(np.abs(np.asarray(float(exact)).astype(dtype)))))
+            assert abs(mpmath.mpf(found) - exact) <= last_place, f"{name} at {number!r} is {found!r}"
+
+
+@pytest.mark.parametrize("k", [0.5, 1.0, 2.0, 3.7])
+def test_power(rng, k, dtype):
+    @inlined
+    def power(x):
+        return maths.power(x, k)
+
+    PARTS[f"power {k}"] = power
+    least = {"float64": -600.0, "float32": -70.0}[dtype] / max(k, 1)
+    x = np.exp(np.append(rng.uniform(least, 0, FEW), rng.uniform(-1, 0, FEW))).astype(dtype)
+    y = evaluate(f"power {k}", x)
+    exact = [mpmath.mpf(number) ** k for number in x.tolist()]
+    for number, found, right in zip(x.tolist(), y.tolist(), exact, strict=True):
+        ulps = 2 + abs(float(mpmath.log(right)))
+        assert abs(mpmath.mpf(found) - right) <= ulps * right * float(np.finfo(dtype).eps), f"at {number!r}"
+    assert_array_equal(evaluate(f"power {k}", np.array([0.0, 1.0, NAN], dtype)), np.array([0, 1, NAN], dtype))
 
 
 def test_sigmoid_stays_above_0(dtype):

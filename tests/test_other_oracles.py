@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from tests.problems import HIDDEN, OUTPUT_AND_LOSS, largest_error, problem
+from tests.problems import HIDDEN, PAIRS, largest_error, problem
 
 
 @pytest.fixture
@@ -20,14 +20,21 @@ def torch_loss(torch, p):
     activate = {
         "identity": lambda z: z,
         "sigmoid": torch.sigmoid,
+        "hard_sigmoid": lambda z: torch.clamp(z / 6 + 0.5, 0, 1),  # its own has 1/6 in float32
         "tanh": torch.tanh,
+        "softsign": functional.softsign,
         "relu": torch.relu,
         "leaky_relu": lambda z: functional.leaky_relu(z, 0.01),
         "elu": functional.elu,
-        "softplus": functional.softplus,
-        "silu": functional.silu,
+        "selu": functional.selu,
         "gelu": functional.gelu,
+        "silu": functional.silu,
+        "mish": functional.mish,
+        "softplus": functional.softplus,
+        "exponential": torch.exp,
+        "sine": torch.sin,
         "softmax": lambda z: torch.softmax(z, dim=1),
+        "log_softmax": lambda z: torch.log_softmax(z, dim=1),
     }
     flat = torch.tensor(p.parameters, requires_grad=True)
     y, start = torch.tensor(p.X), 0
@@ -39,15 +46,26 @@ def torch_loss(torch, p):
         y = activate[p.output if i == len(p.sizes) - 2 else p.hidden](z)
     t = torch.tensor(p.y)
     if p.loss == "cross_entropy":
-        each = -torch.log(y)[torch.arange(len(t)), t]
-    elif p.loss == "binary_cross_entropy":
-        each = functional.binary_cross_entropy(y, t, reduction="none").mean(dim=1)
+        logarithms = y if p.output == "log_softmax" else torch.log(y)
+        each = -logarithms[torch.arange(len(t)), t]
+    elif p.loss == "focal" and p.output == "softmax":
+        each = -(t * (1 - y) ** 2 * torch.log(y)).sum(dim=1)
+    elif p.loss == "half_sse":
+        each = ((y - t) ** 2).sum(dim=1) / 2
     else:
-        each = {
-            "mse": lambda: ((y - t) ** 2).mean(dim=1),
-            "half_sse": lambda: ((y - t) ** 2).sum(dim=1) / 2,
-            "mae": lambda: (y - t).abs().mean(dim=1),
-        }[p.loss]()
+        of_outputs = {
+            "mse": lambda: (y - t) ** 2,
+            "mae": lambda: (y - t).abs(),
+            "huber": lambda: functional.huber_loss(y, t, reduction="none"),
+            "log_cosh": lambda: torch.log(torch.cosh(y - t)),
+            "quantile": lambda: torch.maximum(0.5 * (t - y), -0.5 * (t - y)),
+            "poisson": lambda: functional.poisson_nll_loss(y, t, log_input=False, eps=0.0, reduction="none"),
+            "gamma": lambda: t / y + torch.log(y),
+            "binary_cross_entropy": lambda: functional.binary_cross_entropy(y, t, reduction="none"),
+            "hinge": lambda: torch.clamp(1 - torch.where(t == 0, -1.0, t) * y, min=0),
+            "focal": lambda: -t * (1 - y) ** 2 * torch.log(y) - (1 - t) * y**2 * torch.log(1 - y),
+        }
+        each = of_outputs[p.loss]().mean(dim=1)
     weights = torch.ones(len(t)) if p.weights is None else torch.tensor(p.weights)
     loss = (weights * each).sum() / weights.sum()
     loss.backward()
@@ -67,7 +85,7 @@ def test_torch_hidden_activations(rng, torch, hidden):
     compare(torch, problem(rng, (3, 7, 5, 2), 21, hidden=hidden, weighted=True))
 
 
-@pytest.mark.parametrize(("output", "loss"), OUTPUT_AND_LOSS)
+@pytest.mark.parametrize(("output", "loss"), PAIRS)
 def test_torch_outputs_and_losses(rng, torch, output, loss):
     compare(torch, problem(rng, (3, 7, 4), 21, output=output, loss=loss, weighted=True))
 

@@ -1,4 +1,4 @@
-"""The oracle fails when something is wrong: faults planted in the reference, and in the kernels.
+"""The oracle fails when something is wrong: faults planted in the reference.
 
 A check that has never failed is not known to be one.
 """
@@ -11,9 +11,9 @@ import math
 import pytest
 
 import reference
-from reference import activations, layers, losses, network, optimizers
-from tests.problems import problem
-from tests.test_oracle import compare_gradients, compare_runs
+from reference import activations, layers, losses, network, optimizers, training
+from tests.oracle import compare_gradients, compare_runs
+from tests.problems import LOSSES_WITH_SETTINGS, OUTPUT_AND_LOSS, call, problem
 
 # `reference.random` and the like are modules whose names functions may hide.
 random = importlib.import_module("reference.random")
@@ -25,8 +25,9 @@ def compare_all(rng, **options):
     """A gradient with three outputs and weights, and a run in shuffled batches with momentum."""
     p = problem(rng, (3, 5, 3), 21, weighted=True, **options)
     compare_gradients(p)
-    compare_runs(p, 1e-9, epochs=6, batch_size=8, momentum=0.9)
-    compare_runs(p, 1e-9, epochs=6, batch_size=8, momentum=0.9, nesterov=True)
+    for nesterov in (False, True):
+        optimizer = call("SGD", 0.01, momentum=0.9, nesterov=nesterov)
+        compare_runs(p, 1e-9, epochs=6, batch_size=8, optimizer=optimizer)
 
 
 def test_without_a_fault_it_passes(rng):
@@ -54,18 +55,41 @@ def test_activation(rng, monkeypatch, pair):
     fails(rng, hidden="tanh")
 
 
-@pytest.mark.parametrize("name", ["mse", "half_sse", "mae"])
-def test_loss_derivative(rng, monkeypatch, name):
-    value, derivative = losses.LOSSES[name]
-    monkeypatch.setitem(losses.LOSSES, name, (value, lambda p, t: [SMALL * d for d in derivative(p, t)]))
-    fails(rng, loss=name)
+OF_PREDICTIONS = [
+    ("mse", "identity"),
+    ("half_sse", "identity"),
+    ("mae", "identity"),
+    ("huber", "identity"),
+    ("log_cosh", "identity"),
+    ("quantile", "identity"),
+    ("poisson", "softplus"),
+    ("gamma", "softplus"),
+    ("hinge", "identity"),
+]
 
 
-@pytest.mark.parametrize("name", ["mse", "half_sse", "mae"])
-def test_loss_value(rng, monkeypatch, name):
+@pytest.mark.parametrize(("name", "output"), OF_PREDICTIONS)
+@pytest.mark.parametrize("part", ["value", "derivative"])
+def test_loss(rng, monkeypatch, name, output, part):
     value, derivative = losses.LOSSES[name]
-    monkeypatch.setitem(losses.LOSSES, name, (lambda p, t: SMALL * value(p, t), derivative))
-    fails(rng, loss=name)
+    if part == "value":
+        wrong = (lambda p, t: SMALL * value(p, t), derivative)
+    else:
+        wrong = (value, lambda p, t: [SMALL * d for d in derivative(p, t)])
+    monkeypatch.setitem(losses.LOSSES, name, wrong)
+    fails(rng, loss=name, output=output)
+
+
+@pytest.mark.parametrize(("output", "loss", "outputs"), LOSSES_WITH_SETTINGS, ids=str)
+def test_settings_of_a_loss_forgotten(rng, monkeypatch, output, loss, outputs):
+    p = problem(rng, (3, 5, outputs), 21, output=output, loss=loss)
+    compare_gradients(p)
+    usual = call(loss.name)
+    wrong = type(p)(**{**vars(p), "asked": usual})
+    if p.y.shape[1:] in ((), (outputs,)):
+        monkeypatch.setattr(type(p), "twin_loss", wrong.twin_loss)
+        with pytest.raises(AssertionError):
+            compare_gradients(p)
 
 
 def test_mean_over_outputs_is_not_their_sum(rng, monkeypatch):
@@ -73,11 +97,12 @@ def test_mean_over_outputs_is_not_their_sum(rng, monkeypatch):
     fails(rng)
 
 
-@pytest.mark.parametrize(
-    ("loss", "output"),
-    [("cross_entropy", "softmax"), ("cross_entropy", "sigmoid"), ("binary_cross_entropy", "sigmoid")],
-)
+FROM_LOGITS = [(loss, output) for loss, by_output in losses.LOGIT_LOSSES.items() for output in by_output]
+
+
+@pytest.mark.parametrize(("loss", "output"), FROM_LOGITS)
 def test_derivative_by_logits(rng, monkeypatch, loss, output):
+    assert (output, loss) in OUTPUT_AND_LOSS
     value, derivative = losses.LOGIT_LOSSES[loss][output]
     wrong = {**losses.LOGIT_LOSSES[loss], output: (value, lambda z, t: [*derivative(z, t)[:-1], 0.0])}
     monkeypatch.setitem(losses.LOGIT_LOSSES, loss, wrong)
@@ -128,9 +153,9 @@ def test_momentum(rng, monkeypatch):
 def test_nesterov(rng, monkeypatch):
     update = optimizers.SGD.update
 
-    def plain(self, parameters, gradients):
+    def plain(self, parameters, gradients, rate):
         self.nesterov = False
-        return update(self, parameters, gradients)
+        return update(self, parameters, gradients, rate)
 
     monkeypatch.setattr(optimizers.SGD, "update", plain)
     fails(rng)
@@ -140,9 +165,9 @@ def test_nesterov(rng, monkeypatch):
 def test_shuffling(rng, monkeypatch, fault):
     permutation, draw = random.permutation, random.draw
     if fault == "in order":
-        monkeypatch.setattr(network, "permutation", lambda n, seed, epoch: list(range(n)))
+        monkeypatch.setattr(training, "permutation", lambda n, seed, epoch: list(range(n)))
     elif fault == "another epoch":
-        monkeypatch.setattr(network, "permutation", lambda n, seed, epoch: permutation(n, seed, epoch + 1))
+        monkeypatch.setattr(training, "permutation", lambda n, seed, epoch: permutation(n, seed, epoch + 1))
     else:
         monkeypatch.setattr(random, "draw", lambda key, i: draw(key, i + 1))
     fails(rng)
@@ -165,100 +190,106 @@ def test_weights(rng, monkeypatch, fault):
 
 
 def test_short_last_batch_dropped(rng, monkeypatch):
-    batches = network._batches
-    monkeypatch.setattr(network, "_batches", lambda *arguments: batches(*arguments)[:-1])
+    batches = training.batches_of
+    monkeypatch.setattr(training, "batches_of", lambda *arguments: batches(*arguments)[:-1])
     fails(rng)
 
 
-# Faults in the kernels, as plain Python ----------------------------------------------------------------
-
-KERNELS = """
-import sys
-import numpy as np
-from fastnn.kernels import activations, dense, losses, loop, optimizers, tile
-from tests.problems import problem
-from tests.test_oracle import compare_gradients, compare_runs
-
-def compare():
-    p = problem(np.random.default_rng(1), (3, 5, 3), 21, weighted=True)
-    compare_gradients(p)
-    compare_runs(p, 1e-9, epochs=2, batch_size=8, momentum=0.9)
-    # More rows than a tile has.
-    compare_gradients(problem(np.random.default_rng(1), (1, 3, 1), 900))
-
-def activation(right):
-    def wrong(z):
-        value, slope = right(z)
-        return value, slope * (1 + 1e-10)
-    return wrong
-
-def loss(right):
-    return lambda z, y, t: right(z, y, t) * (1 + 1e-10)
-
-def weight_gradient(right):
-    def wrong(x, d, dw, db, shape, inputs, add):
-        right(x, d, dw, db, shape, inputs, add)
-        dw[shape[2] * inputs - 1] *= 1 + 1e-6
-    return wrong
-
-def bias_gradient(right):
-    def wrong(x, d, dw, db, shape, inputs, add):
-        right(x, d, dw, db, shape, inputs, add)
-        db[shape[2] - 1] *= 1 + 1e-6
-    return wrong
-
-def added(right):
-    return lambda x, d, dw, db, shape, inputs, add: right(x, d, dw, db, shape, inputs, False)
-
-def momentum(right):
-    def wrong(parameters, gradient, velocity, previous, count, scale, numbers):
-        numbers = numbers * 1.0
-        numbers[1] *= 1 - 1e-6
-        return right(parameters, gradient, velocity, previous, count, scale, numbers)
-    return wrong
-
-def shuffling(right):
-    return lambda order, start, remaining, steps: right(order, start + np.uint64(1), remaining, steps)
-
-def weights(right):
-    def wrong(kind, rows, shape):
-        z, y, targets, w, d = rows
-        return right(kind, (z, y, targets, np.sign(w), d), shape)
-    return wrong
-
-def padding(right):
-    def wrong(kind, rows, shape):
-        z, y, targets, w, d = rows
-        return right(kind, (z, y, targets, np.maximum(w, 1e-6), d), shape)
-    return wrong
-
-FAULTS = [
-    (activation, activations, "tanh"), (loss, losses, "squared_error"), (loss, losses, "squared_error_slope"),
-    (weight_gradient, dense, "backward_weights"), (bias_gradient, dense, "backward_weights"),
-    (added, dense, "backward_weights"), (momentum, optimizers, "sgd"), (shuffling, loop, "shuffle"),
-    (weights, tile, "loss_and_slope"), (padding, tile, "loss_and_slope"),
-]
-compare()
-for fault, module, name in FAULTS:
-    right = getattr(module, name)
-    setattr(module, name, fault(right))
-    try:
-        compare()
-    except AssertionError as error:
-        assert not str(error).startswith(("read past", "write past")), error
-    else:
-        sys.exit(f"nothing found the fault of {fault.__name__} in {name}")
-    setattr(module, name, right)
-compare()
-print(len(FAULTS))
-"""
+# Training: regularization, schedules, validation, stopping -----------------------------------------------
 
 
-def test_faults_in_the_kernels(run_python):
-    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["10"]
+def regularized(library):
+    """Layers with everything that regularizes."""
+    return [
+        library.Dense(6, "tanh", l1=0.01, max_norm=0.9),
+        library.LayerNormalization(0.01),
+        library.Dropout(0.25),
+        library.Dense(5, "softplus", trainable=False),
+        library.Dense(2, l2=0.05),
+    ]
+
+
+def compare_regularized(rng, **optimizer):
+    """A run with all that there is."""
+    p = problem(rng, (3, 2), 30, layers=regularized, weighted=True)
+    rate = call("schedules.WarmUp", call("schedules.CosineDecay", 0.02, epochs=6), epochs=2)
+    compare_runs(
+        p,
+        1e-9,
+        epochs=8,
+        batch_size=7,
+        optimizer=call("Adam", rate, **(optimizer or {"clip_norm": 0.3})),
+        validation_split=0.3,
+        metrics=("mse", "r2"),
+        early_stopping=call("EarlyStopping", min_delta=0.05, patience=20),  # so that an early epoch is the best
+    )
+
+
+def test_without_a_fault_regularized_training_passes(rng):
+    compare_regularized(rng)
+    compare_regularized(rng, clip_value=0.01)
+
+
+def scaled(function, factor=1 + 1e-6):
+    return lambda *arguments, **settings: factor * function(*arguments, **settings)
+
+
+def forget(*arguments):
+    """In place of what should be done."""
+
+
+choose, rise, start = reference.Dropout.choose, reference.schedules.WarmUp.rate, reference.EarlyStopping.start
+
+
+def one_epoch_on(self, seed, epoch, layer, sample):
+    choose(self, seed, epoch + 1, layer, sample)
+
+
+def one_sample_on(self, seed, epoch, layer, sample):
+    choose(self, seed, epoch, layer, sample + 1)
+
+
+def keep_last(self, history):
+    start(self, history)
+    self.restore_best = False
+
+
+PLANTED = {
+    "penalty": (layers.Dense, "penalty", scaled(layers.Dense.penalty)),
+    "derivative of the penalty": (layers.Dense, "backward_penalty", forget),
+    "max_norm": (layers.Dense, "limit_norms", forget),
+    "masks of another sample": (reference.Dropout, "choose", one_sample_on),
+    "masks of another epoch": (reference.Dropout, "choose", one_epoch_on),
+    "dropout in validation": (network.Sequential, "drop_nothing", forget),
+    "schedule": (reference.schedules.CosineDecay, "rate", scaled(reference.schedules.CosineDecay.rate)),
+    "warm-up": (reference.schedules.WarmUp, "rate", lambda self, s, B: rise(self, s + 1, B)),
+    "clipping": (training, "clipped", lambda gradient, optimizer: gradient),
+    "frozen layers": (training, "without", lambda frozen, gradient: gradient),
+    "normalization": (reference.LayerNormalization, "forward", lambda self, x: scaled_row(normalize(self, x))),
+    "best parameters": (reference.EarlyStopping, "start", keep_last),
+}
+normalize = reference.LayerNormalization.forward
+
+
+def scaled_row(row):
+    return [(1 + 1e-6) * value for value in row]
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_regularized_training(rng, monkeypatch, fault):
+    monkeypatch.setattr(*PLANTED[fault])
+    with pytest.raises(AssertionError):
+        compare_regularized(rng)
+
+
+@pytest.mark.parametrize("name", ["mse", "r2"])
+def test_metrics(rng, monkeypatch, name):
+    monkeypatch.setitem(reference.metrics.METRICS, name, scaled(reference.metrics.METRICS[name]))
+    with pytest.raises(AssertionError):
+        compare_regularized(rng)
 
 
 def test_the_names_of_this_file_are_the_reference_s():
     """A fault planted where nobody looks would prove nothing."""
-    assert network.permutation is random.permutation
+    assert training.permutation is random.permutation
     assert reference.Neuron is layers.Neuron

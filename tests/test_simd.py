@@ -55,6 +55,7 @@ OPERATIONS = {
     "minimum": lambda a, b: simd.minimum(a, b),
     "maximum of a number": lambda a, b: simd.maximum(0.25, b),
     "minimum of a number": lambda a, b: simd.minimum(a, 0.25),
+    "square_root": lambda a, b: simd.square_root(a),
     "copy_sign": lambda a, b: simd.copy_sign(a, b),
     "greater": lambda a, b: select(a > b, 1.0, b),
     "greater or equal": lambda a, b: select(a >= b, a, -1.0),

@@ -38,10 +38,12 @@ def run(options: argparse.Namespace) -> int:
     net = job.network(options, X.shape[1], 1)
     about = f"Circle    density {options.density}: {count(len(X), 'grid point')}, {int(y.sum()):,} of them inside"
     status = job.train(options, [about], net, X, y)
+    diagnosis = job.diagnosis(options, net, X, y, status)
     if status == job.FINISHED:
         right = np.mean((net.predict(X)[:, 0] > 0.5) == (y > 0.5))
         print(f"Accuracy  {100 * right:.1f} % of the grid points are on the right side of 0.5")
         print("\nThe learnt function, from 0 (blank) to 1 (full):\n")
         print(picture(lambda points: net.predict(points)[:, 0]))
+    job.say(diagnosis)
     job.save(options, net, None, status)
     return status

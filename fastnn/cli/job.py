@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
-from fastnn.cli import model
+from fastnn.cli import learning, model
+from fastnn.cli.learning import ALL_ROWS as ALL_ROWS
 from fastnn.cli.words import count, duration, significant
 
 if TYPE_CHECKING:
@@ -16,81 +19,146 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-ALL_ROWS = "all"  # as a batch size: None is an option that was not given
+WIDTH = 100  # of lines that may get long
 FINISHED, DIVERGED, INTERRUPTED = 0, 1, 130  # exit statuses; the last is what shells give to Ctrl-C
 
 
 def fill_in(options: argparse.Namespace, defaults: dict[str, Any]) -> None:
-    """Take the defaults for whatever was not given."""
-    for name, value in defaults.items():
+    """Take the defaults for whatever was not given; a learning rate only for SGD, since others have their own."""
+    suiting = dict(defaults)
+    if options.optimizer != "sgd":
+        suiting["learning_rate"] = None
+    if options.optimizer in learning.FULL_BATCH:
+        suiting["batch_size"] = ALL_ROWS
+    for name, value in suiting.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
 
 
 def network(options: argparse.Namespace, inputs: int, outputs: int) -> Sequential:
-    """The network that was asked for; also settle whether its outputs suit the loss."""
+    """The network that was asked for."""
     import fastnn
-    from fastnn.checks import choice
-    from fastnn.loss_kinds import LOSSES
 
     hidden = [] if options.hidden == [0] else options.hidden
-    net = fastnn.mlp(
+    return fastnn.mlp(
         [inputs, *hidden, outputs],
         activation=options.activation,
         output=options.output,
         initializer=options.initializer,
         seed=options.seed,
+        l1=options.l1,
+        l2=options.l2,
+        dropout=options.dropout,
         dtype=options.dtype,
     )
-    # fit would refuse it too, but after the first lines were printed.
-    LOSSES[choice(options.loss, "loss", LOSSES)].kind_for(options.loss, options.output)
-    return net
+
+
+class _EndsAtOnce:
+    """A callback that ends a fit before its first epoch, when all that may be wrong with it was found."""
+
+    def on_train_begin(self, progress: Any) -> bool:
+        return True
 
 
 def train(options: argparse.Namespace, about: list[str], net: Sequential, X: Array, y: Array) -> int:
     """Say what is trained, train, and say how long it took; the exit status."""
-    import fastnn
-
-    optimizer = fastnn.SGD(options.learning_rate, momentum=options.momentum, nesterov=options.nesterov)
-    batch_size = None if options.batch_size == ALL_ROWS else options.batch_size
-    kind = {None: "batch gradient descent", 1: "stochastic gradient descent"}.get(
-        batch_size, f"mini-batches of {batch_size} rows"
-    )
-    layers = " > ".join(f"{layer.units} {layer.activation}" for layer in net.layers)
-    print("\n".join(about))
-    print(
-        f"Network   {count(net.inputs, 'input')} > {layers}, "
-        f"{count(len(net.parameters), 'parameter')}, {net.dtype}, seed {net.seed}"
-    )
-    print(f"Training  {count(options.epochs, 'epoch')} of {kind}, {optimizer}, loss {options.loss}\n", flush=True)
+    settings = learning.settings(options)
+    # What is refused is refused here, before anything is printed.
+    ready = net.fit(X, y, **settings, verbose=0, callbacks=_EndsAtOnce()).compile_seconds
+    net.history = None
+    print("\n".join([*about, *_about(options, settings, net)]) + "\n", flush=True)
     try:
-        history = net.fit(
-            X,
-            y,
-            epochs=options.epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            loss=options.loss,
-            log_every=options.log_every,
-        )
+        history = net.fit(X, y, **settings, log_every=options.log_every)
     except KeyboardInterrupt:
         if net.history is None:  # nothing was trained yet
             raise
         return INTERRUPTED
     if history.status == "diverged":
         return DIVERGED
-    print("\n" + _pace(history))
+    print("\n" + "\n".join([*_pace(history, ready), *_how_it_ended(history), *_on_the_way(history)]))
     return FINISHED
 
 
-def _pace(history: History) -> str:
-    before = history.compile_seconds
-    ready = f", after {duration(before)} to get the compiled code ready" if before else ""
-    each = significant(1e9 / history.samples_per_second, 2)
-    return (
-        f"Time      {duration(history.run_seconds)} of training{ready}\n"
-        f"Speed     {significant(history.samples_per_second)} samples a second, {each} ns for each"
+def _about(options: argparse.Namespace, settings: dict[str, Any], net: Sequential) -> list[str]:
+    """What is to be said of a network and its training beforehand."""
+    import fastnn
+
+    layers = " > ".join(
+        f"{layer.units} {layer.activation}" if isinstance(layer, fastnn.Dense) else repr(layer)
+        for layer in net.layers
     )
+    network = (
+        f"Network   {count(net.inputs, 'input')} > {layers}, "
+        f"{count(len(net.parameters), 'parameter')}, {net.dtype}, seed {net.seed}"
+    )
+    size, optimizer = settings["batch_size"], settings["optimizer"]
+    kinds: dict[Any, str] = {None: "full batches", 1: "single rows"}
+    if isinstance(optimizer, fastnn.SGD):
+        kinds = {None: "batch gradient descent", 1: "stochastic gradient descent"}
+    kind = kinds.get(size, f"mini-batches of {size} rows")
+    penalties = "".join(f", {name} {getattr(net, name):g}" for name in ("l1", "l2") if getattr(net, name))
+    weights = f", classes {options.class_weight}" if options.class_weight else ""
+    epochs = count(options.epochs, "epoch")
+    training = f"Training  {epochs} of {kind}, {optimizer}, loss {options.loss}{penalties}{weights}"
+    lines = []
+    for line in (network, training):
+        lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * 10, break_on_hyphens=False)
+    if options.validation_split is not None:
+        lines.append(f"Aside     {100 * options.validation_split:g} % of the rows, for validation")
+    return lines
+
+
+def _pace(history: History, ready: float) -> list[str]:
+    before = history.compile_seconds + ready
+    waited = f", after {duration(before)} to get the compiled code ready" if before else ""
+    each = significant(1e9 / history.samples_per_second, 2)
+    return [
+        f"Time      {duration(history.run_seconds)} of training{waited}",
+        f"Speed     {significant(history.samples_per_second)} samples a second, {each} ns for each",
+    ]
+
+
+def _how_it_ended(history: History) -> list[str]:
+    best = f"; it has the parameters of epoch {history.best_epoch:,} again" if history.best_epoch else ""
+    if history.status == "stopped":
+        return [f"Stopped   after {count(history.epochs, 'epoch')}, since nothing got better{best}"]
+    if history.status == "converged":
+        return [f"Converged after {count(history.epochs, 'epoch')}{best}"]
+    return [f"Best      epoch {history.best_epoch:,}, whose parameters it has again"] if best else []
+
+
+def _on_the_way(history: History) -> list[str]:
+    """Losses and metrics of the epoch whose parameters the network has."""
+    at, lines = (history.best_epoch or history.epochs) - 1, []
+    if history.val_loss is not None:
+        low = int(history.val_loss.argmin())
+        lowest = f", lowest {history.val_loss[low]:.4f} in epoch {low + 1:,}" if low != at else ""
+        lines.append(f"Losses    {history.loss[at]:.4f}, and {history.val_loss[at]:.4f} of the rows aside{lowest}")
+    values = {name: kept[at] for name, kept in history.metrics.items()}
+    single = [f"{name} {value:.4f}" for name, value in values.items() if np.ndim(value) == 0]
+    if single:
+        lines.append(f"Metrics   {', '.join(single)}")
+    for name, value in values.items():
+        if np.ndim(value):
+            width = len(f"{np.max(value):g}")
+            rows = [" ".join(f"{number:>{width}g}" for number in row) for row in value]
+            lines.append("\n".join(f"{name if i == 0 else '':<22}{row}" for i, row in enumerate(rows)))
+    return lines
+
+
+def diagnosis(options: argparse.Namespace, net: Sequential, X: Array, y: Array, status: int) -> str | None:
+    """What --diagnose asks for, unless training was interrupted."""
+    if not options.diagnose or status == INTERRUPTED:
+        return None
+    from fastnn.diagnosis import diagnose
+
+    return str(diagnose(net, X, y, loss=options.loss))
+
+
+def say(diagnosis: str | None) -> None:
+    """Print a diagnosis, if there is one."""
+    if diagnosis is not None:
+        print(f"\nDiagnosis\n{diagnosis}")
 
 
 def save(options: argparse.Namespace, net: Sequential, names: model.Names | None, status: int) -> None:

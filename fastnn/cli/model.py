@@ -7,16 +7,15 @@ beside the network, but folded into its weights.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
+
+from fastnn import files
 
 if TYPE_CHECKING:
     from fastnn import Sequential
@@ -50,31 +49,18 @@ class Names:
 
 
 def refuse_unwritable(path: str | None) -> None:
-    """OSError for a file that cannot be written, before hours of work are put into what should be in it."""
-    if path is None:
-        return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise OSError(f"{path} cannot be written: there is no folder {folder}")
-    if Path(path).is_dir():
-        raise OSError(f"{path} cannot be written: it is a folder")
-    if not os.access(folder, os.W_OK):
-        raise OSError(f"{path} cannot be written: the folder {folder} takes no new files")
+    """OSError for a file that cannot be written; None is none."""
+    if path is not None:
+        files.refuse_unwritable(path)
 
 
 def save(net: Sequential, path: str, names: Names | None) -> None:
     """Write a network, and the names that belong to it if there are any; whole or not at all."""
-    target = Path(path)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
+    with files.replacing(path) as part:
         net.save(part)
         if names is not None:
             with zipfile.ZipFile(part, "a") as archive:
                 archive.writestr(MEMBER, json.dumps(asdict(names)))
-        part.replace(target)
-    finally:
-        with suppress(FileNotFoundError):
-            part.unlink()
 
 
 def load(path: str) -> tuple[Sequential, Names | None]:

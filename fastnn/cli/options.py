@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -17,6 +19,22 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with status 2."""
         self.exit(2, f'fastnn: {message}. "{self.prog} --help" tells what there is\n')
+
+
+class Names:
+    """The names in one of fastnn's tables, looked up when they are shown."""
+
+    def __init__(self, module: str, table: str, wanted: Callable[[Any], bool] = lambda entry: True) -> None:
+        self._module, self._table, self._wanted = module, table, wanted
+
+    def __str__(self) -> str:
+        table = getattr(importlib.import_module(f"fastnn.{self._module}"), self._table)
+        return ", ".join(name for name, entry in table.items() if self._wanted(entry))
+
+
+def with_names(option: argparse.Action, names: Names) -> None:
+    """Let the help of an option say ``%(names)s``."""
+    vars(option)["names"] = names
 
 
 def formatter(prog: str) -> argparse.HelpFormatter:

@@ -35,7 +35,10 @@ class Scale:
 
 def fold_inputs(net: Sequential, scale: Scale) -> None:
     """Make a network that takes (x - m)/d one that takes x: Σ w (x - m)/d + b = Σ (w/d) x + (b - Σ (w/d) m)."""
+    from fastnn import Dense
+
     layer = net.layers[0]
+    assert isinstance(layer, Dense)  # as the command line makes them
     weights = layer.weights.astype(np.float64) / scale.deviation[:, np.newaxis]
     layer.bias = layer.bias.astype(np.float64) - scale.mean @ weights
     layer.weights = weights
@@ -43,6 +46,9 @@ def fold_inputs(net: Sequential, scale: Scale) -> None:
 
 def fold_outputs(net: Sequential, scale: Scale) -> None:
     """Make a network with identity outputs that predicts (t - m)/d one that predicts t: d (Σ w x + b) + m."""
+    from fastnn import Dense
+
     layer = net.layers[-1]
+    assert isinstance(layer, Dense)
     layer.weights = layer.weights.astype(np.float64) * scale.deviation
     layer.bias = layer.bias.astype(np.float64) * scale.deviation + scale.mean

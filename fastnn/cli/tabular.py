@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ DEFAULTS: dict[str, Any] = {
     "log_every": 20,
     "scale": True,
 }
-OUTPUT_OF_CLASSES = {"binary_cross_entropy": "sigmoid", "cross_entropy": "softmax"}
+OUTPUT_OF_CLASSES = {"binary_cross_entropy": "sigmoid", "cross_entropy": "softmax", "focal": "sigmoid"}
+SOFTMAXES = ("softmax", "log_softmax")
 MOST_CLASSES_ALL_DIFFERENT = 20  # more values than this, and no two rows alike: names of rows, not of classes
 
 
@@ -52,12 +54,15 @@ def run(options: argparse.Namespace) -> int:
         about.append(f"Target    {options.target}: numbers from {y.min():g} to {y.max():g}")
     else:
         about.append(f"Target    {options.target}: {count(len(classes), 'class', 'classes')} ({some(classes)})")
-    one_output = classes is None or options.loss == "binary_cross_entropy"
+    one_output = classes is None or (options.loss != "cross_entropy" and options.output not in SOFTMAXES)
     net = job.network(options, len(columns), 1 if one_output or classes is None else len(classes))
 
-    # Outputs of other activations are bound to a range that scaled targets need not have.
-    scales_target = options.scale and classes is None and options.output == "identity"
+    # Outputs of other activations are bound to a range that scaled targets need not have; targets of hinge are
+    # signs.
+    scales_target = options.scale and classes is None and options.output == "identity" and options.loss != "hinge"
     X, t = rows, y
+    if options.loss == "focal" and not one_output and classes is not None:
+        t = np.eye(len(classes))[y]  # it takes shares, not labels
     if options.scale:
         of_inputs = scaling.Scale(rows)
         X = of_inputs.scaled(rows)
@@ -68,15 +73,23 @@ def run(options: argparse.Namespace) -> int:
         t = of_target.scaled(y)
 
     status = job.train(options, about, net, X, t)
+    diagnosis = job.diagnosis(options, net, X, t, status)
     if options.scale:
         scaling.fold_inputs(net, of_inputs)
     if scales_target:
         scaling.fold_outputs(net, of_target)
     names = model.Names(columns, options.target, classes)
     if status == job.FINISHED:
-        print(quality(names, net.predict(rows), y, "the rows it was trained on"))
+        which = "the rows it was trained on" if options.validation_split is None else "all rows"
+        print(quality(names, net.predict(rows), y, which))
+    job.say(None if diagnosis is None else _with_names(diagnosis, columns))
     job.save(options, net, names, status)
     return status
+
+
+def _with_names(text: str, columns: list[str]) -> str:
+    """A text that speaks of columns of X, with their names."""
+    return re.sub(r"X\[:, (\d+)\]", lambda found: repr(columns[int(found[1])]), text)
 
 
 def _target(options: argparse.Namespace, data: Table) -> tuple[list[str] | None, Array]:
@@ -85,12 +98,14 @@ def _target(options: argparse.Namespace, data: Table) -> tuple[list[str] | None,
     if loss is not None:
         as_classes = loss in OUTPUT_OF_CLASSES
     elif output is not None:
-        as_classes = output == "softmax" or (output == "sigmoid" and data.looks_like_classes(name))
+        as_classes = output in SOFTMAXES or (output == "sigmoid" and data.looks_like_classes(name))
     else:
         as_classes = data.looks_like_classes(name)
     if not as_classes:
-        options.loss, options.output = loss or "mse", output or "identity"
-        numbers = data.numbers(name, f" ({' and '.join(OUTPUT_OF_CLASSES)} are for classes)")
+        options.loss = loss or "mse"
+        options.output = output or _natural_output(options.loss)
+        *others, last = OUTPUT_OF_CLASSES
+        numbers = data.numbers(name, f" ({', '.join(others)} and {last} are for classes)")
         if numbers.min() == numbers.max():
             raise ValueError(
                 f"column {name!r} of {data.path} is {numbers[0]:g} in each row; nothing can be learnt"
@@ -105,15 +120,23 @@ def _target(options: argparse.Namespace, data: Table) -> tuple[list[str] | None,
             f"column {name!r} of {data.path} is different in each of its {len(labels):,} rows; a class has several"
         )
     if loss is None:
-        by_sigmoid = len(classes) == 2 and output != "softmax"
+        by_sigmoid = len(classes) == 2 and output not in SOFTMAXES
         options.loss = "binary_cross_entropy" if by_sigmoid else "cross_entropy"
     if options.loss == "binary_cross_entropy" and len(classes) > 2:
         raise ValueError(
             f"loss 'binary_cross_entropy' is for two classes, and column {name!r} of {data.path} has "
             f"{len(classes):,}; 'cross_entropy' is for more"
         )
-    options.output = output or OUTPUT_OF_CLASSES[options.loss]
+    several = options.loss == "focal" and len(classes) > 2
+    options.output = output or ("softmax" if several else OUTPUT_OF_CLASSES[options.loss])
     return classes, labels
+
+
+def _natural_output(loss: str) -> str:
+    """The activation that suits a loss best; an unknown one is refused where the network is trained."""
+    from fastnn.loss_kinds import LOSSES
+
+    return LOSSES[loss].natural if loss in LOSSES else "identity"
 
 
 def quality(names: model.Names, outputs: Array, y: Array, which: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fastnn.cli import circle, model, tabular
-from fastnn.cli.options import Commands, formatter, names, positive, real, rows, whole, wholes
+from fastnn.cli.options import Commands, Names, formatter, names, positive, real, rows, whole, wholes, with_names
 
 EXAMPLES = """\
 examples:
@@ -14,6 +14,8 @@ examples:
   fastnn train circle --save circle.npz
   fastnn train flowers.csv --target species --save flowers.npz
   fastnn train houses.csv --target price --ignore id,address --epochs 500
+  fastnn train flowers.csv --target species --optimizer adam --validation-split 0.3 --patience 20
+  fastnn train circle --activation relu --learning-rate 1 --diagnose
 
 A table has a line of column names. Its target decides what is trained: text,
 true/false or a few whole numbers are classes (two: sigmoid outputs and
@@ -21,9 +23,13 @@ binary_cross_entropy; more: softmax and cross_entropy), other numbers are
 predicted as numbers (identity and mse). --loss and --output choose otherwise.
 """
 
-ACTIVATIONS = "identity, sigmoid, tanh, relu, leaky_relu, elu, softplus, silu, gelu"
-LOSSES = "mse, half_sse, mae, binary_cross_entropy, cross_entropy"
-INITIALIZERS = "uniform, normal, glorot_uniform, glorot_normal, he_uniform, he_normal, zeros"
+# Looked up when help is printed: what they are in takes its time to be imported.
+ACTIVATIONS = Names("activations", "ACTIVATIONS", lambda activation: activation.hidden)
+LOSSES = Names("loss_kinds", "LOSSES")
+INITIALIZERS = Names("initializers", "INITIALIZERS")
+OPTIMIZERS = Names("optimizers", "OPTIMIZERS")
+METRICS = Names("metrics", "METRICS")
+SCHEDULES = "step, exponential, cosine, cosine_restarts, inverse_scaling, one_cycle, plateau, warm_up"
 
 
 def add(commands: Commands) -> None:
@@ -48,36 +54,87 @@ def add(commands: Commands) -> None:
         action="extend",
         help="units of a hidden layer; of several: 16,16 or the option again; 0: none (circle 4, tables 16)",
     )
-    option(
-        "--activation",
-        metavar="NAME",
-        help=f"of the hidden layers: {ACTIVATIONS} (circle sigmoid, tables tanh)",
+    with_names(
+        option(
+            "--activation",
+            metavar="NAME",
+            help="of the hidden layers: %(names)s (circle sigmoid, tables tanh)",
+        ),
+        ACTIVATIONS,
     )
-    option("--output", metavar="NAME", help="activation of the output layer: one of those, or softmax")
-    option(
-        "--initializer",
-        metavar="NAME",
-        help=f"of the weights: {INITIALIZERS} (circle uniform, tables what suits the activation)",
+    option("--output", metavar="NAME", help="activation of the output layer: one of those, softmax or log_softmax")
+    with_names(
+        option(
+            "--initializer",
+            metavar="NAME",
+            help="of the weights: %(names)s (circle uniform, tables what suits the activation)",
+        ),
+        INITIALIZERS,
     )
     option("--dtype", default="float64", metavar="NAME", help="float64 or float32 (float64)")
     option("--seed", type=whole, default=0, metavar="N", help="of the initial weights and of the shuffling (0)")
 
     option = parser.add_argument_group("training").add_argument
     option("--epochs", type=positive, metavar="N", help="passes over the data (circle 2000, tables 200)")
-    option("--learning-rate", type=real, metavar="RATE", help="above 0 (circle 10, tables 0.05)")
-    option("--momentum", type=real, default=0.0, metavar="M", help="from 0 to below 1 (0)")
-    option("--nesterov", action="store_true", help="Nesterov's variant of momentum")
+    with_names(option("--optimizer", default="sgd", metavar="NAME", help="%(names)s (sgd)"), OPTIMIZERS)
+    option(
+        "--learning-rate",
+        type=real,
+        metavar="RATE",
+        help="above 0 (sgd: circle 10, tables 0.05; others their own)",
+    )
+    option(
+        "--schedule",
+        metavar="NAME",
+        help=f"how the rate changes over the epochs: {SCHEDULES} (not at all)",
+    )
+    option("--momentum", type=real, metavar="M", help="of sgd and rmsprop, from 0 to below 1 (0)")
+    option("--nesterov", action="store_true", help="Nesterov's variant of sgd's momentum")
     option(
         "--batch-size",
         type=rows,
         metavar="ROWS",
         help='rows for one update; 1 is stochastic, "all" one update an epoch (circle all, tables 32)',
     )
-    option("--loss", metavar="NAME", help=f"{LOSSES} (circle mse, tables what suits the target)")
+    with_names(
+        option("--loss", metavar="NAME", help="%(names)s (circle mse, tables what suits the target)"), LOSSES
+    )
+    option(
+        "--class-weight", metavar="HOW", help='"balanced": all classes count the same, however many rows they have'
+    )
     option(
         "--log-every", type=positive, metavar="N", help="epochs from one line to the next (circle 100, tables 20)"
     )
     option("--save", metavar="FILE", help='write the network to a file, for "fastnn predict" and fastnn.load')
+
+    option = parser.add_argument_group("what keeps it honest").add_argument
+    option("--l1", type=real, default=0.0, metavar="L", help="a penalty: L times the size of all weights (0)")
+    option("--l2", type=real, default=0.0, metavar="L", help="a penalty: L times their squares (0)")
+    option(
+        "--dropout",
+        type=real,
+        default=0.0,
+        metavar="RATE",
+        help="the share of each hidden layer's outputs that an update leaves out (0)",
+    )
+    option(
+        "--validation-split", type=real, metavar="SHARE", help="of the rows, to be set apart and looked at only"
+    )
+    option(
+        "--patience",
+        type=positive,
+        metavar="N",
+        help="stop when the loss (of rows set apart, if any) got no better for N epochs, and take the best",
+    )
+    with_names(
+        option("--metric", action="append", metavar="NAME", help="to be told in the end, also several: %(names)s"),
+        METRICS,
+    )
+    option(
+        "--diagnose",
+        action="store_true",
+        help="tell what keeps it from learning: dead units, vanishing gradients, overfitting and the like",
+    )
 
     option = parser.add_argument_group("circle").add_argument
     option("--density", type=whole, metavar="N", help="steps of the grid along each axis (10)")

@@ -1,6 +1,7 @@
 """Activation functions on lanes: of z, each gives its value and its derivative, which share their work.
 
 U units, S samples (whole vectors); rows of samples are ``stride`` numbers apart; a shape is (stride, S, U).
+Those that are more than that are functions of whole rows, in one of three modes: see ``row_activations``.
 """
 
 from __future__ import annotations
@@ -10,15 +11,32 @@ from typing import Any
 
 from fastnn.kernels import maths
 from fastnn.kernels.jit import inlined, kernel
-from fastnn.kernels.simd import fill, fma, load, maximum, minimum, select, store, width
+from fastnn.kernels.simd import (
+    absolute,
+    copy_sign,
+    fill,
+    fma,
+    is_double,
+    load,
+    maximum,
+    minimum,
+    power_of_two,
+    select,
+    store,
+    width,
+)
 
-# The numbers by which a plan names them.
-IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SOFTPLUS, SILU, GELU, STEP, SOFTMAX = range(11)
+# What is asked of an activation: y from z; that and the derivative d; or, of those that need all units and have
+# a matrix for a derivative, the product of d with it.
+VALUE, VALUE_AND_SLOPE, TIMES_SLOPE = range(3)
 
 Shape = tuple[int, int, int]
 
 LEAKY_SLOPE = 0.01
 SQRT_HALF = 0.7071067811865476
+SIXTH = 0.16666666666666666
+# Of selu: G. Klambauer and others, 2017.
+SELU_SCALE, SELU_BELOW = 1.0507009873554805, 1.7580993408473766  # the second times its alpha
 DENSITY_AT_0 = 0.3989422804014327  # of the standard normal distribution: 1/sqrt(2·pi)
 
 
@@ -34,9 +52,23 @@ def sigmoid(z: Any) -> Any:
 
 
 @inlined
+def hard_sigmoid(z: Any) -> Any:
+    # z + 3 is exact where it is nearly 0, so that no digit is lost there.
+    y = minimum(1.0, maximum(0.0, (z + 3.0) * SIXTH))
+    return y, select(absolute(z) >= 3.0, fill(z, 0.0), SIXTH)
+
+
+@inlined
 def tanh(z: Any) -> Any:
     y = maths.tanh(z)
     return y, fma(-y, y, 1.0)
+
+
+@inlined
+def softsign(z: Any) -> Any:
+    a = minimum(2.0**1000 if is_double(z) else 2.0**100, absolute(z))  # infinity would be divided by itself
+    r = 1.0 / (1.0 + a)
+    return copy_sign(a / (1.0 + a), z), r * r
 
 
 @inlined
@@ -59,6 +91,15 @@ def elu(z: Any) -> Any:
 
 
 @inlined
+def selu(z: Any) -> Any:
+    on = z > 0.0
+    raised, high, low = maths.reduce(maximum(-44.0, minimum(0.0, z)))
+    scale, rest = SELU_BELOW * power_of_two(raised), maths.expm1_rest(high, low)
+    below = fma(scale, high, fma(scale, rest, scale - SELU_BELOW))  # times e**z - 1, but for its rounding
+    return select(on, SELU_SCALE * z, below), select(on, SELU_SCALE, fma(scale, high + rest, scale))
+
+
+@inlined
 def softplus(z: Any) -> Any:
     return maths.softplus(z), maths.sigmoid(z)
 
@@ -78,85 +119,49 @@ def gelu(z: Any) -> Any:
 
 
 @inlined
+def mish(z: Any) -> Any:
+    """z·tanh(ln(1 + e**z)).
+
+    With u = e**-|z|, tanh(ln(1 + e**z)) is p/q, p = u·(u + 2) and q = p + 2 for z <= 0, else p = 1 + 2u and
+    q = p + 2u². Its derivative is 4·u·(1 + u)/q², times u for z > 0.
+    """
+    above = z > 0.0
+    u = maths.exp_of_negative(-absolute(z))
+    square = u * u
+    p = fma(2.0, u, select(above, 1.0, square))
+    q = p + select(above, 2.0 * square, 2.0)
+    r = 1.0 / q
+    # Beyond -1000 the value is 0, and beyond 1000 the derivative is 1: infinity is not to be multiplied by 0.
+    z = maximum(-1000.0, z)
+    rise = 4.0 * select(above, square, u) * (1.0 + u)
+    return z * (p / q), fma(minimum(1000.0, z) * r, rise * r, p * r)
+
+
+@inlined
+def exponential(z: Any) -> Any:
+    y = maths.exp(z)
+    return y, y
+
+
+@inlined
 def step(z: Any) -> Any:
     none = 0.0 * z  # NaN stays NaN
     return select(z > 0.0, 1.0, none), none
 
 
 @inlined
-def _each(function: Callable[..., Any], z: Any, y: Any, slope: Any, shape: Shape, with_slope: bool) -> None:
-    """Overwrite y (U, S) with the value at z and, if asked for, slope (U, S) with the derivative."""
+def each(function: Callable[..., Any], z: Any, y: Any, d: Any, shape: Shape, mode: int) -> None:
+    """Overwrite y (U, S) with the value at z and, if asked for, d (U, S) with the derivative; y may be z."""
     stride, samples, units = shape
     for u in range(units):
-        if with_slope:
+        if mode != VALUE:
             for t in range(u * stride, u * stride + samples, width(z)):
                 value, derivative = function(load(z, t))
                 store(y, t, value)
-                store(slope, t, derivative)
+                store(d, t, derivative)
         else:
             for t in range(u * stride, u * stride + samples, width(z)):
                 store(y, t, function(load(z, t))[0])
-
-
-@inlined
-def _softmax(z: Any, y: Any, shape: Shape) -> None:
-    """Overwrite y (U, S) with e**z / Σ e**z over the units, after taking away the greatest z."""
-    stride, samples, units = shape
-    for t in range(0, samples, width(z)):
-        greatest = load(z, t)
-        for u in range(1, units):
-            greatest = maximum(greatest, load(z, u * stride + t))
-        sum_ = fill(greatest, 0.0)
-        for u in range(units):
-            e = maths.exp(load(z, u * stride + t) - greatest)
-            store(y, u * stride + t, e)
-            sum_ = sum_ + e
-        for u in range(units):
-            store(y, u * stride + t, load(y, u * stride + t) / sum_)
-
-
-@kernel
-def activate(kind: int, z: Any, y: Any, slope: Any, shape: Shape, with_slope: bool) -> None:
-    """Overwrite y (U, S) with the activation of z; y may be z itself.
-
-    With ``with_slope``, overwrite slope (U, S) with its derivative. Softmax has none, but a matrix: see
-    ``multiply_by_softmax_slope``.
-    """
-    if kind == IDENTITY:
-        _each(identity, z, y, slope, shape, with_slope)
-    elif kind == SIGMOID:
-        _each(sigmoid, z, y, slope, shape, with_slope)
-    elif kind == TANH:
-        _each(tanh, z, y, slope, shape, with_slope)
-    elif kind == RELU:
-        _each(relu, z, y, slope, shape, with_slope)
-    elif kind == LEAKY_RELU:
-        _each(leaky_relu, z, y, slope, shape, with_slope)
-    elif kind == ELU:
-        _each(elu, z, y, slope, shape, with_slope)
-    elif kind == SOFTPLUS:
-        _each(softplus, z, y, slope, shape, with_slope)
-    elif kind == SILU:
-        _each(silu, z, y, slope, shape, with_slope)
-    elif kind == GELU:
-        _each(gelu, z, y, slope, shape, with_slope)
-    elif kind == STEP:
-        _each(step, z, y, slope, shape, with_slope)
-    elif kind == SOFTMAX:
-        _softmax(z, y, shape)
-
-
-@kernel
-def multiply_by_softmax_slope(y: Any, d: Any, shape: Shape) -> None:
-    """Overwrite d (U, S) with y·(d - Σ d·y), the product with softmax's Jacobian."""
-    stride, samples, units = shape
-    for t in range(0, samples, width(y)):
-        sum_ = load(d, t) * load(y, t)
-        for u in range(1, units):
-            sum_ = fma(load(d, u * stride + t), load(y, u * stride + t), sum_)
-        for u in range(units):
-            at = u * stride + t
-            store(d, at, load(y, at) * (load(d, at) - sum_))
 
 
 @kernel

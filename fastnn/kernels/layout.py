@@ -1,51 +1,101 @@
 """What stands where in the arrays that a compiled run is given.
 
-A plan is a row of whole numbers: a head, then ``LAYER_FIELDS`` numbers for each layer. Rows of scratch memory
-are counted in rows (of ``STRIDE`` numbers), parameters in numbers.
+A plan is a row of whole numbers: a head, then ``LAYER_FIELDS`` numbers for each layer, then lists that the head
+says the places of. Rows of scratch memory are counted in rows (of ``STRIDE`` numbers), parameters in numbers.
+An address is that of a part (see ``kernels.calls``); 0 stands for none.
 """
 
 from __future__ import annotations
 
 # The head of a plan.
-LAYERS = 0  # dense layers
-INPUTS = 1  # features of a sample
-OUTPUTS = 2  # numbers predicted for a sample
-PARAMETERS = 3  # numbers in the parameter vector, in whole vectors
-SAMPLES = 4  # rows of the data set
-BATCH = 5  # rows of a batch
-TILE = 6  # samples of a tile, in whole vectors
-STRIDE = 7  # distance between rows of a tile
-PACKED = 8  # 1: inputs, targets and weights lie in tiles already; 0: rows are gathered for each batch
-WEIGHTED = 9  # 1: a weight for each sample; 0 (packed only): a tile of ones, then that of the last tile
-SHUFFLED = 10  # 1: each epoch takes the rows in an order of its own
-SEED = 11  # of the shuffling
-EPOCHS = 12
-LOSS = 13
-FUSED = 14  # 1: the loss has its derivative by the output's z, 0: by y
-OPTIMIZER = 15
-INPUT_ROW = 16  # scratch rows for gathered inputs,
-TARGET_ROW = 17  # targets
-WEIGHT_ROW = 18  # and weights,
-GRADIENT_ROW = 19  # and for the gradient by the outputs
-FETCH_AHEAD = 20  # 1: tiles are asked for from memory before their turn comes
-HEAD = 21
+(
+    LAYERS,
+    INPUTS,  # features of a sample
+    OUTPUTS,  # numbers predicted for a sample
+    PARAMETERS,  # numbers in the parameter vector, in whole vectors
+    SAMPLES,  # rows of the data set
+    BATCH,  # rows of a batch
+    TILE,  # samples of a tile, in whole vectors
+    STRIDE,  # distance between rows of a tile
+    PACKED,  # 1: inputs, targets and weights lie in tiles already; 0: rows are gathered for each batch
+    WEIGHTED,  # 1: a weight for each sample; 0 (packed only): a tile of ones, then that of the last tile
+    SHUFFLED,  # 1: each epoch takes the rows in an order of its own
+    SEED,  # of the shuffling and of dropout
+    EPOCHS,
+    TASK,  # EVALUATE, GRADIENT or TRAIN
+    FUSED,  # 1: the loss has its derivative by the output's z, 0: by y
+    LOSS,  # address
+    LOSS_SETTINGS,  # where they stand in the row of real numbers
+    OPTIMIZER,  # address
+    LINE_SEARCH,  # 1: it tries places; those it accepts are in the previous parameters
+    GAUSS_NEWTON,  # address: of a tile's part of the Gauss-Newton matrix, which begins the optimizer's state
+    NEWTON_WORK,  # where memory for that begins in the optimizer's state
+    SCHEDULE,  # address; 0: the learning rate stays
+    SCHEDULE_SETTINGS,
+    PENALTY,  # address: of the sums of |w| and w²
+    PENALTIES,  # how many layers have one,
+    PENALTY_LIST,  # the place in the plan of (start, count) for each,
+    PENALTY_SETTINGS,  # and of its (l1, l2, 1 if it is trained) in the row of real numbers
+    CLIP,  # address: of the bounds on the gradient
+    CONSTRAINT,  # address: of the bounds on the norms of weights
+    CONSTRAINTS,  # how many layers have one,
+    CONSTRAINT_LIST,  # the place in the plan of (start, inputs, units) for each,
+    CONSTRAINT_SETTINGS,  # and of its bound in the row of real numbers
+    FROZEN,  # how many stretches of the parameter vector stay as they are,
+    FROZEN_LIST,  # and the place in the plan of (start, count) for each
+    FIRST_TRAINED,  # the first layer whose parameters are trained
+    IDENTIFIED,  # 1: dropout asks for the number of each row
+    METRICS,  # how many
+    METRIC_LIST,  # the place in the plan of (address, settings, column) for each
+    COLUMNS,  # numbers kept of an epoch: LOSS_COLUMN …
+    RATE_COLUMN,  # its place, -1: not kept
+    VALIDATION_COLUMN,  # of the loss of the validation rows, -1: there are none
+    MONITOR_COLUMN,  # what is looked at for early stopping, -1: nothing
+    PATIENCE,
+    PLATEAU,  # 1: the rate is reduced where the loss stays
+    PLATEAU_PATIENCE,
+    PAUSE_EVERY,  # epochs after which a chunk ends, 0: none
+    INPUT_ROW,  # scratch rows for gathered inputs,
+    TARGET_ROW,  # targets
+    WEIGHT_ROW,  # and weights,
+    GRADIENT_ROW,  # and for the gradient by the outputs
+    FETCH_AHEAD,  # 1: tiles are asked for from memory before their turn comes
+    HEAD,
+) = range(52)
+
+EVALUATE, GRADIENT, TRAIN = range(3)
+
+LOSS_COLUMN = 0
 
 # The numbers of a layer.
-LAYER_INPUTS = 0
-LAYER_OUTPUTS = 1
-LAYER_ACTIVATION = 2
-LAYER_WEIGHTS = 3  # where they start in the parameter vector
-LAYER_BIAS = 4
-LAYER_Z = 5  # scratch rows of weightsᵀ·x + bias,
-LAYER_Y = 6  # of its activation (the same rows where nobody needs z any more),
-LAYER_D = 7  # and of the activation's derivative, which becomes the gradient by z
-LAYER_FIELDS = 8
+(
+    LAYER_KIND,
+    LAYER_INPUTS,
+    LAYER_OUTPUTS,
+    LAYER_ACTIVATION,  # address, of a dense layer
+    LAYER_COUPLED,  # 1: the activation needs all units of a sample
+    LAYER_WEIGHTS,  # where they start in the parameter vector
+    LAYER_BIAS,
+    LAYER_Z,  # scratch rows of weightsᵀ·x + bias,
+    LAYER_Y,  # of its activation (the same rows where nobody needs z any more),
+    LAYER_D,  # and of the activation's derivative, which becomes the gradient by z
+    LAYER_TRAINED,  # 1: the gradient by its parameters is wanted
+    LAYER_FORWARD,  # addresses, of a layer that is not dense
+    LAYER_BACKWARD,
+    LAYER_SETTING,  # the place of its one real number
+    LAYER_NUMBER,  # its place among the network's layers
+    LAYER_FIELDS,
+) = range(16)
 
-# Real numbers that govern a run.
-LEARNING_RATE = 0
-MOMENTUM = 1
-NESTEROV = 2
-NUMBERS = 3
+DENSE, OTHER = range(2)
+
+# Real numbers that govern a run: the optimizer's settings (the learning rate first), then single ones, then what
+# the plan tells the place of.
+OPTIMIZER_SETTINGS = 0
+MOST_SETTINGS = 16
+(CLIP_VALUE, CLIP_NORM, WARM_EPOCHS, WARM_RATE, MONITOR_SIGN, MONITOR_DELTA) = range(16, 22)
+(PLATEAU_FACTOR, PLATEAU_DELTA, PLATEAU_LEAST) = range(22, 25)
+NUMBERS = 25
 
 # Where a run has got to: all that the next chunk needs to go on.
 EPOCH = 0  # epochs finished
@@ -54,13 +104,30 @@ DONE = 2  # rows of that batch in the gradient already
 TO_SHUFFLE = 3  # rows still to be shuffled in this epoch; -1: not begun
 STATUS = 4
 UPDATES = 5
-CURSOR = 6
+VALIDATED = 6  # validation rows done in this epoch; -1: not begun
+BEST_EPOCH = 7  # the one with the best value, counted from 1; 0: none yet
+WAITED = 8  # epochs since
+PLATEAU_WAITED = 9
+CURSOR = 10
 
-RUNNING, FINISHED, DIVERGED = range(3)
+# What an optimizer answers: a parameter is not finite now; p has been updated; p is a trial, the epoch goes on;
+# p is as good as it gets.
+NOT_FINITE, MOVED, TRIAL, LAST = range(4)
+MOST_PAIRS = 20  # that L-BFGS remembers; the optimizer's memory has room for them
 
-# Sums so far: of the batch's losses and weights, and of the epoch's.
+RUNNING, FINISHED, DIVERGED, STOPPED, CONVERGED = range(5)
+
+# Sums so far: of the batch's losses and weights, of the epoch's, of the validation rows'; and what is remembered.
 BATCH_LOSS = 0
 BATCH_WEIGHT = 1
 EPOCH_LOSS = 2
 EPOCH_WEIGHT = 3
-SUMS = 4
+VALIDATION_LOSS = 4
+VALIDATION_WEIGHT = 5
+SCALE = 6  # of the last gradient
+BEST_VALUE = 7
+PLATEAU_RATE = 8
+PLATEAU_BEST = 9
+MEMORY = 10  # the optimizer's, MOST_MEMORY numbers
+MOST_MEMORY = 128
+SUMS = MEMORY + MOST_MEMORY

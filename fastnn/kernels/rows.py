@@ -1,4 +1,7 @@
-"""Between rows of samples, as people have them, and lanes. F numbers a row."""
+"""Samples row by row, as people have them, and one a lane, as kernels do; predictions from row to row.
+
+n rows, F features, K outputs. Rows of a tile are ``stride`` numbers apart.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Any
 
 from fastnn.kernels import tile
 from fastnn.kernels.jit import inlined, kernel
-from fastnn.kernels.layout import INPUT_ROW, INPUTS, OUTPUTS, STRIDE, TILE
+from fastnn.kernels.layout import EPOCHS, INPUT_ROW, INPUTS, OUTPUTS, STRIDE, TILE
 from fastnn.kernels.simd import offset, width
 
 
@@ -17,8 +20,17 @@ def gather(source: Any, row: int, count: int, target: Any, stride: int, sample: 
         target[f * stride + sample] = source[row * count + f]
 
 
+@inlined
+def scatter(source: Any, stride: int, sample: int, target: Any, row: int, count: int) -> None:
+    """Overwrite a row (K) of the target with one sample's lane in ``count`` rows of the source."""
+    for k in range(count):
+        target[row * count + k] = source[k * stride + sample]
+
+
 @kernel
-def predict(plan: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, first: int, count: int) -> None:
+def predict(
+    plan: Any, numbers: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, first: int, count: int
+) -> None:
     """Overwrite ``count`` rows of the outputs (n, K), from row ``first`` on, from rows of the inputs (n, F)."""
     stride, features, units = plan[STRIDE], plan[INPUTS], plan[OUTPUTS]
     lanes = width(scratch)
@@ -28,7 +40,6 @@ def predict(plan: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any,
         samples = (used + lanes - 1) // lanes * lanes
         for s in range(samples):
             gather(inputs, start + min(s, used - 1), features, x, stride, s)
-        y = tile.forward(plan, parameters, x, scratch, samples, False)
+        y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (plan, plan[EPOCHS]))
         for s in range(used):
-            for k in range(units):
-                outputs[(start + s) * units + k] = y[k * stride + s]
+            scatter(y, stride, s, outputs, start + s, units)

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.kernels import dense
-from fastnn.kernels.activations import SOFTMAX, activate, multiply, multiply_by_softmax_slope
+from fastnn.kernels import calls, dense
+from fastnn.kernels.activations import TIMES_SLOPE, VALUE, VALUE_AND_SLOPE, multiply
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
+    DENSE,
     FETCH_AHEAD,
+    FIRST_TRAINED,
     FUSED,
     GRADIENT_ROW,
     HEAD,
     INPUTS,
     LAYER_ACTIVATION,
+    LAYER_BACKWARD,
     LAYER_BIAS,
+    LAYER_COUPLED,
     LAYER_D,
     LAYER_FIELDS,
+    LAYER_FORWARD,
     LAYER_INPUTS,
+    LAYER_KIND,
+    LAYER_NUMBER,
     LAYER_OUTPUTS,
+    LAYER_SETTING,
+    LAYER_TRAINED,
     LAYER_WEIGHTS,
     LAYER_Y,
     LAYER_Z,
     LAYERS,
     LOSS,
+    LOSS_SETTINGS,
     OUTPUTS,
+    SEED,
     STRIDE,
 )
-from fastnn.kernels.losses import loss_and_slope
 from fastnn.kernels.simd import offset, prefetch
 
 
@@ -45,28 +55,40 @@ def _fetch_ahead(plan: Any, x: Any, part: int) -> None:
 
 
 @kernel
-def forward(plan: Any, parameters: Any, x: Any, scratch: Any, samples: int, training: bool) -> Any:
+def forward(
+    plan: Any, numbers: Any, parameters: Any, x: Any, scratch: Any, samples: int, training: bool, at: tuple
+) -> Any:
     """Overwrite the scratch rows z and y of every layer; the last layer's y (x without layers).
 
-    When training, overwrite the rows d with the derivatives of the activations too.
+    When training, overwrite the rows d with the derivatives of the activations too. ``at`` is (the numbers of
+    the tile's rows, the epoch), which dropout asks for.
     """
     stride = plan[STRIDE]
     y = x
     for i in range(plan[LAYERS]):
         layer = offset(plan, HEAD + i * LAYER_FIELDS)
-        weights, bias = offset(parameters, layer[LAYER_WEIGHTS]), offset(parameters, layer[LAYER_BIAS])
+        weights = offset(parameters, layer[LAYER_WEIGHTS])
         z, source = offset(scratch, layer[LAYER_Z] * stride), y
         y, d = offset(scratch, layer[LAYER_Y] * stride), offset(scratch, layer[LAYER_D] * stride)
-        shape = (stride, samples, layer[LAYER_OUTPUTS])
-        dense.forward(source, weights, bias, z, shape, layer[LAYER_INPUTS])
-        _fetch_ahead(plan, x, i)
-        with_slope = training and not (plan[FUSED] != 0 and i == plan[LAYERS] - 1)
-        activate(layer[LAYER_ACTIVATION], z, y, d, shape, with_slope)
+        units = layer[LAYER_OUTPUTS]
+        if layer[LAYER_KIND] == DENSE:
+            bias, inputs = offset(parameters, layer[LAYER_BIAS]), layer[LAYER_INPUTS]
+            dense.forward(source, weights, bias, z, (stride, samples, units), inputs)
+            _fetch_ahead(plan, x, i)
+            wanted = training and i >= plan[FIRST_TRAINED] and not (plan[FUSED] != 0 and i == plan[LAYERS] - 1)
+            mode = VALUE_AND_SLOPE if wanted else VALUE
+            calls.activate(layer[LAYER_ACTIVATION], z, y, d, stride, samples, units, mode)
+        else:
+            setting, number = numbers[layer[LAYER_SETTING]], layer[LAYER_NUMBER]
+            rows = source, z, y, d
+            calls.layer_forward(
+                layer[LAYER_FORWARD], rows, weights, setting, at, plan[SEED], number, (stride, samples, units)
+            )
     return y
 
 
 @kernel
-def loss(plan: Any, y: Any, targets: Any, weights: Any, scratch: Any, samples: int) -> float:
+def loss(plan: Any, numbers: Any, y: Any, targets: Any, weights: Any, scratch: Any, samples: int) -> float:
     """The weighted sum of the tile's losses; overwrite the scratch rows of the gradient by the outputs.
 
     That is by the last layer's z where the plan says FUSED, else by its y.
@@ -74,11 +96,13 @@ def loss(plan: Any, y: Any, targets: Any, weights: Any, scratch: Any, samples: i
     if plan[FETCH_AHEAD] != 0:  # the next tile's targets, as _fetch_ahead does it with its inputs
         tile = plan[OUTPUTS] * plan[STRIDE]
         prefetch(offset(targets, tile), tile)
-    z, d = y, offset(scratch, plan[GRADIENT_ROW] * plan[STRIDE])
+    stride = plan[STRIDE]
+    z, d = y, offset(scratch, plan[GRADIENT_ROW] * stride)
     if plan[LAYERS] > 0:
         layer = offset(plan, HEAD + (plan[LAYERS] - 1) * LAYER_FIELDS)
-        z = offset(scratch, layer[LAYER_Z] * plan[STRIDE])
-    return loss_and_slope(plan[LOSS], (z, y, targets, weights, d), (plan[STRIDE], samples, plan[OUTPUTS]))
+        z = offset(scratch, layer[LAYER_Z] * stride)
+    settings = offset(numbers, plan[LOSS_SETTINGS])
+    return calls.loss(plan[LOSS], z, y, targets, weights, d, settings, stride, samples, plan[OUTPUTS])
 
 
 @kernel
@@ -88,27 +112,37 @@ def backward(
     """Overwrite the gradient (or add to it), from the scratch rows of the gradient by the outputs.
 
     ``zero`` points to a 0. Multiplies the rows d of every layer, which are the derivatives of its activation, so
-    that they become the gradient by its z.
+    that they become the gradient by its z. Goes back as far as there is anything to train.
     """
     stride = plan[STRIDE]
     d = offset(scratch, plan[GRADIENT_ROW] * stride)
-    for i in range(plan[LAYERS] - 1, -1, -1):
+    for i in range(plan[LAYERS] - 1, plan[FIRST_TRAINED] - 1, -1):
         layer = offset(plan, HEAD + i * LAYER_FIELDS)
         inputs, units = layer[LAYER_INPUTS], layer[LAYER_OUTPUTS]
         shape = (stride, samples, units)
-        if i == plan[LAYERS] - 1 and plan[FUSED] == 0:
-            if layer[LAYER_ACTIVATION] == SOFTMAX:
-                multiply_by_softmax_slope(offset(scratch, layer[LAYER_Y] * stride), d, shape)
-            else:
-                multiply(d, offset(scratch, layer[LAYER_D] * stride), shape)
-        _fetch_ahead(plan, x, 2 * plan[LAYERS] - 1 - i)
-        source = x
+        weights, dw = offset(parameters, layer[LAYER_WEIGHTS]), offset(gradient, layer[LAYER_WEIGHTS])
+        goes_on = i > plan[FIRST_TRAINED]
+        source, dx = x, d
         if i > 0:
             before = offset(plan, HEAD + (i - 1) * LAYER_FIELDS)
             source = offset(scratch, before[LAYER_Y] * stride)
             dx = offset(scratch, before[LAYER_D] * stride)
-            dense.backward_inputs(d, offset(parameters, layer[LAYER_WEIGHTS]), zero, dx, shape, inputs)
-        dw, db = offset(gradient, layer[LAYER_WEIGHTS]), offset(gradient, layer[LAYER_BIAS])
-        dense.backward_weights(source, d, dw, db, shape, inputs, add)
-        if i > 0:
+        if layer[LAYER_KIND] == DENSE:
+            if i == plan[LAYERS] - 1 and plan[FUSED] == 0:
+                slope = offset(scratch, layer[LAYER_D] * stride)
+                if layer[LAYER_COUPLED] != 0:
+                    y = offset(scratch, layer[LAYER_Y] * stride)
+                    calls.activate(layer[LAYER_ACTIVATION], y, y, d, stride, samples, units, TIMES_SLOPE)
+                else:
+                    multiply(d, slope, shape)
+            _fetch_ahead(plan, x, 2 * plan[LAYERS] - 1 - i)
+            if goes_on:
+                dense.backward_inputs(d, weights, zero, dx, shape, inputs)
+            if layer[LAYER_TRAINED] != 0:
+                dense.backward_weights(source, d, dw, offset(gradient, layer[LAYER_BIAS]), shape, inputs, add)
+        else:
+            z = offset(scratch, layer[LAYER_Z] * stride)
+            flags = (add, layer[LAYER_TRAINED] != 0, goes_on)
+            calls.layer_backward(layer[LAYER_BACKWARD], (z, d, dx), weights, dw, flags, shape)
+        if goes_on:
             d = dx

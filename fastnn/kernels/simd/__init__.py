@@ -18,6 +18,7 @@ from fastnn.kernels.simd.arithmetic import maximum as maximum
 from fastnn.kernels.simd.arithmetic import minimum as minimum
 from fastnn.kernels.simd.arithmetic import polynomial as polynomial
 from fastnn.kernels.simd.arithmetic import select as select
+from fastnn.kernels.simd.arithmetic import square_root as square_root
 from fastnn.kernels.simd.arithmetic import total as total
 from fastnn.kernels.simd.bits import exponent as exponent
 from fastnn.kernels.simd.bits import is_double as is_double
@@ -36,6 +37,7 @@ from fastnn.kernels.simd.blocks import put_totals as put_totals
 from fastnn.kernels.simd.blocks import spread_rows as spread_rows
 from fastnn.kernels.simd.blocks import store_block as store_block
 from fastnn.kernels.simd.blocks import times_stored as times_stored
+from fastnn.kernels.simd.blocks import transpose as transpose
 from fastnn.kernels.simd.blocks import zeros as zeros
 from fastnn.kernels.simd.memory import load as load
 from fastnn.kernels.simd.memory import offset as offset

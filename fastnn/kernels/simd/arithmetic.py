@@ -50,6 +50,11 @@ def copy_sign(a: Any, b: Any) -> Any:
     return np.copysign(a, b)
 
 
+def square_root(a: Any) -> Any:
+    """The square root, rounded correctly; NaN below 0."""
+    return np.sqrt(a)
+
+
 def intrinsic(name: str) -> Callable[..., Any]:
     """A function that emits a call of one of LLVM's own vector functions."""
 
@@ -99,6 +104,7 @@ _register(operator.neg, _one, lambda builder, a: builder.fneg(a))
 _register(fma, _three, emit_fma)
 _register(absolute, _one, intrinsic("fabs"))
 _register(copy_sign, _two, intrinsic("copysign"))
+_register(square_root, _one, intrinsic("sqrt"))
 _register(maximum, _two, lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
 _register(minimum, _two, lambda builder, a, b: builder.select(builder.fcmp_ordered("<", a, b), a, b))
 

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.typing import signature
 
-from fastnn.kernels.simd.arithmetic import emit_fma, emit_total, fma, total
+from fastnn.kernels.simd.arithmetic import emit_fma, fma, total
 from fastnn.kernels.simd.memory import load, store, vector_address
 from fastnn.kernels.simd.types import LANES, Lanes, Pointer, compiled_form, splat
 
@@ -282,10 +282,88 @@ def put_totals(p: Any, stride: int, block: Any, rows: tuple, add: bool) -> None:
 def _put_totals(context, builder, sig, args):
     p, stride, block, _, add = args
     columns = len(sig.args[2]) // len(sig.args[3])
-    for i, value in enumerate(_unpack(builder, block)):
+    totals = _emit_totals(builder, _unpack(builder, block))
+    lanes = totals[0].type.count
+    step = min(columns, lanes)
+    for i in range(0, len(totals) * lanes, step):
         within = ir.Constant(stride.type, i % columns)
         place = builder.gep(p, [builder.add(_times(builder, stride, i // columns), within)])
-        summed = emit_total(builder, value)
-        before = builder.select(add, builder.load(place), ir.Constant(summed.type, 0.0))
-        builder.store(builder.fadd(before, summed), place)
+        chosen = _chosen(builder, totals[i // lanes], None, range(i % lanes, i % lanes + step))
+        place = builder.bitcast(place, chosen.type.as_pointer())
+        stored = builder.load(place, align=sig.args[0].dtype.bitwidth // 8)
+        before = builder.select(add, stored, ir.Constant(chosen.type, None))
+        builder.store(builder.fadd(before, chosen), place, align=sig.args[0].dtype.bitwidth // 8)
+    return context.get_dummy_value()
+
+
+def _chosen(builder: Any, a: Any, b: Any, places: Any) -> Any:
+    """Instructions for a vector of some lanes of two, the second's counted on from the first's."""
+    chosen = list(places)
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(chosen)), chosen)
+    return builder.shuffle_vector(a, ir.Constant(a.type, ir.Undefined) if b is None else b, mask)
+
+
+def _emit_totals(builder: Any, values: list[Any]) -> list[Any]:
+    """Instructions for vectors that hold the sums over the lanes of all values, in their order.
+
+    The same additions as in ``emit_total``, but of many values side by side: two vectors, of which each needs half
+    of its lanes only, become one. ``size`` is how many lanes a value still has.
+    """
+    size = values[0].type.count
+    while size > 1:
+        pairs = len(values) > 1 and len(values) % 2 == 0
+        merged = []
+        for i in range(0, len(values), 2 if pairs else 1):
+            a, b = values[i], values[i + 1] if pairs else None
+            lanes = range(a.type.count * (2 if pairs else 1))
+            low, high = ([k for k in lanes if k % size // (size // 2) == half] for half in (0, 1))
+            merged.append(builder.fadd(_chosen(builder, a, b, low), _chosen(builder, a, b, high)))
+        values, size = merged, size // 2
+    return values
+
+
+def transpose(source: Any, places: Any, target: Any, stride: int) -> None:
+    """Overwrite as many vectors of the target, ``stride`` numbers apart, as a vector has lanes.
+
+    Lane i of vector k is source[places[i] + k].
+    """
+    lanes = LANES[source.dtype]
+    rows = np.stack([load(source, int(places[i])) for i in range(lanes)])
+    for k in range(lanes):
+        store(target, k * stride, rows[:, k].copy())
+
+
+@compiled_form(
+    transpose,
+    lambda source, places, target, stride: (
+        signature(types.none, source, places, target, types.intp)
+        if isinstance(source, Pointer) and isinstance(places, Pointer)
+        else None
+    ),
+    Pointer,
+    Pointer,
+    Pointer,
+    types.intp,
+)
+def _transpose(context, builder, sig, args):
+    source, places, target, stride = args
+    lanes = Lanes(sig.args[0].dtype)
+    count = lanes.count
+    values = []
+    for i in range(count):
+        place = builder.load(builder.gep(places, [ir.Constant(stride.type, i)]))
+        values.append(builder.load(vector_address(context, builder, lanes, source, place), align=lanes.alignment))
+    # Squares of ``half`` lanes that lie off the diagonal change places, from large ones to single lanes.
+    half = count // 2
+    while half:
+        for i in range(count):
+            if i & half:
+                continue
+            a, b = values[i], values[i + half]
+            values[i] = _chosen(builder, a, b, [count + k - half if k & half else k for k in range(count)])
+            values[i + half] = _chosen(builder, a, b, [count + k if k & half else k + half for k in range(count)])
+        half //= 2
+    for k, value in enumerate(values):
+        place = vector_address(context, builder, lanes, target, _times(builder, stride, k))
+        builder.store(value, place, align=lanes.alignment)
     return context.get_dummy_value()

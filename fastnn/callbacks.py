@@ -1,0 +1,244 @@
+"""What looks on while a network is trained, and may end it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import checks
+from fastnn.kernels import layout
+from fastnn.plan import read_only
+
+if TYPE_CHECKING:
+    from fastnn.network import Sequential
+    from fastnn.plan import Task
+    from fastnn.running import Run
+
+
+class StopTraining(Exception):  # noqa: N818 - it is no error, but a way to end a fit
+    """Raised by a callback to end the fit; the status is then "stopped"."""
+
+
+class EarlyStopping:
+    """End a fit when nothing has become better for some epochs.
+
+    After each epoch a value is compared with the best so far. Better is lower for losses and errors, and higher
+    for accuracy and the like; a value that is not finite is never better.
+
+    Parameters
+    ----------
+    monitor : "loss", "val_loss", the name of one of the fit's metrics, or "val_" and that name. None is
+        "val_loss", or "loss" for a fit without validation rows.
+    patience : epochs without a better value, a whole number from 1 on.
+    min_delta : better is what is better by more than this; 0 or more.
+    restore_best : whether the network gets the best epoch's parameters back when the fit has ended by itself.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, with the argument's name and value.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = fastnn.datasets.circle(density=10)
+    >>> net = fastnn.mlp([2, 4, 1], output="sigmoid")
+    >>> history = net.fit(
+    ...     X, y, epochs=5000, optimizer=fastnn.SGD(10.0), validation_split=0.3,
+    ...     early_stopping=EarlyStopping(patience=50),
+    ... )
+    >>> history.status
+    'stopped'
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = None,
+        *,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+    ) -> None:
+        if monitor is not None and not isinstance(monitor, str):
+            raise TypeError(f"monitor is {checks.shown(monitor)}; a name like 'val_loss' is needed")
+        self.monitor = monitor
+        self.patience = checks.whole_number(patience, "patience", least=1)
+        self.min_delta = checks.real_number(min_delta, "min_delta", least=0.0)
+        self.restore_best = checks.truth(restore_best, "restore_best")
+
+    def __repr__(self) -> str:
+        return (
+            f"EarlyStopping({self.monitor!r}, patience={self.patience}, min_delta={self.min_delta:g}, "
+            f"restore_best={self.restore_best})"
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fit has got; what callbacks are given.
+
+    Attributes
+    ----------
+    network : the network, with the parameters as they are now: ``predict`` and the like can be asked. What is
+        written to them, the fit does not take over.
+    epoch, epochs : how many are finished, and how many there are to be.
+    loss, val_loss : of the last epoch; NaN before the first, and None without validation rows.
+    metrics : those of the last epoch, by name.
+    learning_rate : of the last epoch's first update, or what the first update will have.
+    gradient_norm : the Euclidean norm of the last update's gradient.
+    parameters : (P,) as they are now, a view that cannot be written to; a copy stays as it is.
+    status : "running", and at the end that of the History.
+    """
+
+    network: Sequential
+    epoch: int
+    epochs: int
+    loss: float
+    val_loss: float | None
+    learning_rate: float
+    gradient_norm: float
+    parameters: npt.NDArray[Any]
+    status: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+class Callback:
+    """What a callback may have; all its methods do nothing unless a subclass makes them.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> class StopBelow(Callback):
+    ...     def on_epoch_end(self, progress):
+    ...         return progress.loss < 0.1
+    >>> net = fastnn.mlp([2, 4, 1], output="sigmoid")
+    >>> X, y = fastnn.datasets.circle(density=10)
+    >>> history = net.fit(X, y, epochs=5000, optimizer=fastnn.SGD(10.0), callbacks=[StopBelow()])
+    >>> history.status, bool(history.loss[-1] < 0.1 <= history.loss[-2])
+    ('stopped', True)
+    """
+
+    def on_train_begin(self, progress: Progress) -> bool | None:
+        """Before the first epoch; to return True or raise StopTraining ends the fit."""
+
+    def on_epoch_end(self, progress: Progress) -> bool | None:
+        """After each epoch; to return True or raise StopTraining ends the fit."""
+
+    def on_train_end(self, progress: Progress) -> None:
+        """After the fit, when the network has its parameters and its history.
+
+        However it ended, by Ctrl-C and exceptions too; but not if ``on_train_begin`` of this callback raised one.
+        """
+
+
+def call_all(functions: Iterable[Callable[[], None]]) -> None:
+    """Call each, whatever another raises; the first exception is raised when all have been called."""
+    first: BaseException | None = None
+    for function in functions:
+        try:
+            function()
+        except BaseException as error:  # noqa: PERF203 - one of them, not all together
+            first = first or error
+    if first is not None:
+        raise first
+
+
+MOMENTS = ("on_train_begin", "on_epoch_end", "on_train_end")
+
+
+def callbacks_of(value: Any) -> list[Any]:
+    """A list of callbacks, each an object with some of the methods or a function for the end of an epoch."""
+    if callable(value) or any(hasattr(value, moment) for moment in MOMENTS):
+        value = [value]
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
+        raise TypeError(f"callbacks is {checks.shown(value)}; a list of callbacks is needed")
+    found = list(value)
+    for i, callback in enumerate(found):
+        if isinstance(callback, type) or not (
+            callable(callback) or any(callable(getattr(callback, moment, None)) for moment in MOMENTS)
+        ):
+            raise TypeError(
+                f"callbacks[{i}] is {checks.shown(callback)}; a function, or an object with one of "
+                f"{', '.join(MOMENTS)}, is needed"
+            )
+    return found
+
+
+class Callbacks:
+    """Calls callbacks at their moments."""
+
+    def __init__(
+        self,
+        network: Sequential,
+        callbacks: list[Any],
+        columns: Callable[[Task], dict[str, tuple[int, tuple[int, ...]]]],
+    ) -> None:
+        self._network = network
+        self._callbacks = callbacks
+        self._columns = columns
+        self._seen = 0
+        self._begun: list[Any] = []
+
+    def begin(self, run: Run) -> None:
+        """Call on_train_begin."""
+        self._seen = run.epochs
+        progress = self._progress(run)
+        for callback in self._callbacks:
+            self._call(callback, "on_train_begin", progress, run)
+            self._begun.append(callback)
+
+    def look(self, run: Run) -> None:
+        """Call on_epoch_end after an epoch."""
+        if run.epochs > self._seen:
+            self._seen = run.epochs
+            progress = self._progress(run)
+            for callback in self._callbacks:
+                self._call(callback, "on_epoch_end", progress, run)
+
+    def end(self, run: Run) -> None:
+        """Call on_train_end, of each that has begun, whatever another raises."""
+        progress = self._progress(run, at_the_end=True)
+        call_all(
+            functools.partial(self._call, callback, "on_train_end", progress, run) for callback in self._begun
+        )
+
+    def _call(self, callback: Any, moment: str, progress: Progress, run: Run) -> None:
+        method = getattr(callback, moment, None)
+        if method is None and moment == "on_epoch_end" and callable(callback):
+            method = callback
+        if method is None:
+            return
+        try:
+            answer = method(progress)
+            ends = isinstance(answer, (bool, np.bool_)) and bool(answer)
+        except StopTraining:
+            ends = True
+        if ends and run.running and progress.status == "running":
+            run.stop()
+
+    def _progress(self, run: Run, *, at_the_end: bool = False) -> Progress:
+        if not at_the_end:
+            self._network.parameters[:] = run.parameters
+        last = run.record[-1] if run.epochs else np.full(run.task.columns, np.nan)
+        found: dict[str, Any] = {}
+        for name, (column, shape) in self._columns(run.task).items():
+            values = last[column : column + int(np.prod(shape))].reshape(shape)
+            found[name] = values.copy() if shape else float(values)
+        rate = run.task.rate_column
+        return Progress(
+            network=self._network,
+            epoch=run.epochs,
+            epochs=int(run.plan.numbers[layout.EPOCHS]),
+            loss=found.pop("loss"),
+            val_loss=found.pop("val_loss", None),
+            learning_rate=float(last[rate]) if rate > 0 and run.epochs else run.learning_rate,
+            gradient_norm=run.gradient_norm,
+            parameters=read_only(self._network.parameters) if at_the_end else run.parameters,
+            status=run.status if at_the_end else "running",
+            metrics=found,
+        )

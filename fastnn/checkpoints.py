@@ -1,0 +1,292 @@
+"""Checkpoints: files from which a fit goes on as if it had never been interrupted.
+
+A file has a header, which describes the fit, and all that the compiled loop remembers from one epoch to the next:
+parameters, those before the last update, the best ones, the optimizer's state, sums and counters, and the record
+of the epochs so far. What is random depends on the seed and on counters only. Like networks' files they may come
+from anywhere: see ``files``.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import checks, files
+from fastnn._version import __version__
+from fastnn.kernels import layout, lbfgs
+from fastnn.kernels.simd import LANES
+
+if TYPE_CHECKING:
+    import zipfile
+
+    from fastnn.dataset import Rows
+    from fastnn.network import Sequential
+    from fastnn.optimizers import Optimizer
+    from fastnn.running import Run
+    from fastnn.training import Options, Problem
+
+KIND, VERSION = "checkpoint", 1
+SECONDS_BETWEEN = 30.0  # without checkpoint_every: little to lose, and a thousand times what writing takes
+DIGESTS = {"data": "X, y or weights", "validation_data": "the validation rows"}
+
+Array = npt.NDArray[Any]
+
+
+# What a checkpoint is of ---------------------------------------------------------------------------
+
+
+def describe(
+    net: Sequential,
+    problem: Problem,
+    optimizer: Optimizer,
+    rows: Rows,
+    validation: Rows | None,
+    options: Options,
+) -> dict[str, Any]:
+    """All of a fit that its numbers depend on, but for the epochs, as JSON gives it back."""
+    update, loss = options.update, problem.loss
+    layers = [layer.describe() for layer in net.layers]
+    for layer in layers:
+        layer.pop("initializer", None)  # its parameters come from the checkpoint
+    found = {
+        "fastnn": __version__,
+        "network": {"inputs": net.inputs, "l1": net.l1, "l2": net.l2, "layers": layers},
+        "dtype": net.dtype.name,
+        "numbers of a vector register": LANES[net.dtype],
+        "loss": {"name": loss.name, "settings": loss.settings, "smoothing": loss.smoothing},
+        "optimizer": {
+            "name": repr(optimizer),
+            "settings": update.settings,  # exactly; a name may be rounded
+            "clipping": [update.clip_value, update.clip_norm],
+            "schedule": getattr(update.schedule, "__name__", None),
+            "schedule's settings": [update.warm_epochs, update.schedule_settings, update.plateau],
+        },
+        "batch_size": options.batch_size,
+        "shuffle": options.shuffle,
+        "seed": options.seed,
+        "metrics": [{"name": metric.name, "settings": metric.part.settings} for metric in options.metrics],
+        "early_stopping": None if options.stopping is None else asdict(options.stopping),
+        "rows": len(rows.X),
+        "validation rows": 0 if validation is None else len(validation.X),
+        "data": _digest(rows),
+        "validation_data": None if validation is None else _digest(validation),
+    }
+    as_read: dict[str, Any] = json.loads(json.dumps(found))
+    return as_read
+
+
+def _digest(rows: Rows) -> str:
+    digest = hashlib.sha256()
+    for array in (rows.X, rows.y, rows.weights, rows.labels):
+        if array is None:
+            digest.update(b"none")
+        else:
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _differences(name: str, here: Any, there: Any) -> Iterator[str]:
+    """What differs, in words; of parts that have parts, the first of those."""
+    if here == there:
+        return
+    if isinstance(here, dict) and isinstance(there, dict) and here.keys() == there.keys():
+        for key in here:
+            inner = name if key == "name" else f"{name} {key}"
+            if here[key] != there[key]:
+                yield from _differences(inner, here[key], there[key])
+                return
+    elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
+        at = next(i for i in range(len(here)) if here[i] != there[i])
+        yield from _differences(f"{name}[{at}]", here[at], there[at])
+    else:
+        yield f"{name} is {_shown(here)} here and {_shown(there)} there"
+
+
+def _shown(value: Any) -> str:
+    as_it_is = isinstance(value, str) and len(value) < 80 and value.isprintable()
+    return str(value) if as_it_is else checks.shown(value)
+
+
+# Reading -------------------------------------------------------------------------------------------
+
+
+def resumption(path: Any, described: dict[str, Any], epochs: int) -> Callable[[Run], None]:
+    """What puts a run where the one in a file was left, if that is of the fit described.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it cannot be read.
+    ValueError
+        If it is broken, of another program, of a later version, or of another fit.
+    """
+    place = files.path_of(path, "resume")
+    with files.reading(place, KIND) as archive:
+        header = _header(archive)
+    there = header["fit"]
+    found: list[str] = []
+    for name in described:
+        if name not in DIGESTS:
+            found += _differences(name, described[name], there.get(name))
+    if not found:
+        found = [f"{what} differ" for name, what in DIGESTS.items() if described[name] != there.get(name)]
+    if found:
+        raise ValueError(f"{place} is the checkpoint of another fit: {'; '.join(found[:3])}")
+    if header["epoch"] > epochs:
+        raise ValueError(f"epochs is {epochs}; {place} has got to epoch {header['epoch']} already")
+    return functools.partial(_restore, place, described)
+
+
+def _header(archive: zipfile.ZipFile) -> dict[str, Any]:
+    header = files.header_of(archive, KIND, VERSION)
+    if not isinstance(header.get("fit"), dict):
+        raise ValueError("its header does not say of which fit it is")
+    checks.whole_number(header.get("epoch"), "its epoch", least=0)
+    checks.real_number(header.get("seconds"), "its seconds", least=0.0)
+    checks.real_number(header.get("learning_rate"), "its learning_rate", least=0.0)
+    return header
+
+
+def _restore(path: Path, described: dict[str, Any], run: Run) -> None:
+    """Put a run where it was left."""
+    with files.reading(path, KIND) as archive:
+        header = _header(archive)
+        if header["fit"] != described or header["epoch"] > run.task.epochs:
+            raise ValueError("it has changed meanwhile")
+        cursor = np.zeros_like(run.cursor)
+        arrays = _arrays(run, cursor, header["epoch"])
+        for name, array in arrays.items():
+            _overwrite(array, archive, name)
+        for name in ("parameters", "previous", "best"):
+            if not np.isfinite(arrays[name]).all():
+                raise ValueError(f"its {name} are not finite")
+        _check_counters(run, cursor, header["epoch"])
+    run.cursor[:] = cursor
+    run.cursor[layout.STATUS] = _status(run)
+    run.reals[0] = header["learning_rate"]
+    run.seconds_before = header["seconds"]
+
+
+def _arrays(run: Run, cursor: Array, epoch: int) -> dict[str, Array]:
+    """What is in a file, by name."""
+    parameters, _, previous, state, best = run.vectors  # a gradient is made anew by each batch
+    record, sums = run.records
+    return {
+        "parameters": parameters,
+        "previous": previous,
+        "state": state,
+        "best": best,
+        "record": record[: (epoch + 1) * run.task.columns],  # the next one may have been begun
+        "sums": sums,
+        "cursor": cursor,
+    }
+
+
+def _overwrite(array: Array, archive: zipfile.ZipFile, name: str) -> None:
+    found = files.array_of(archive, name, array.nbytes)
+    if found.shape != array.shape or found.dtype.newbyteorder("=") != array.dtype:
+        raise ValueError(
+            f"its {name} are {found.shape} numbers of type {found.dtype}; "
+            f"{array.shape} of type {array.dtype} are needed"
+        )
+    array[:] = found
+
+
+def _check_counters(run: Run, cursor: Array, epoch: int) -> None:
+    """ValueError for what would make the compiled loop read or write where it should not."""
+    fixed = {
+        layout.EPOCH: epoch,
+        layout.FIRST: 0,
+        layout.DONE: 0,
+        layout.TO_SHUFFLE: -1,
+        layout.VALIDATED: -1,
+    }
+    sound = all(cursor[at] == number for at, number in fixed.items())
+    sound &= bool((cursor[[layout.UPDATES, layout.WAITED, layout.PLATEAU_WAITED]] >= 0).all())
+    sound &= 0 <= cursor[layout.BEST_EPOCH] <= epoch
+    sound &= cursor[layout.STATUS] in (layout.RUNNING, layout.FINISHED, layout.STOPPED, layout.CONVERGED)
+    if run.task.update is not None and run.task.update.kernel is lbfgs.lbfgs:
+        memory, kept = run.records[1][layout.MEMORY :], run.task.update.settings[lbfgs.PAIRS_KEPT]
+        sound &= bool(0 <= memory[lbfgs.NEXT] < kept and 0 <= memory[lbfgs.PAIRS] <= kept)
+    if not sound:
+        raise ValueError("its counters do not fit together")
+
+
+def _status(run: Run) -> int:
+    """How a run stands that may have more epochs now. What a callback has stopped goes on."""
+    status = int(run.cursor[layout.STATUS])
+    monitor = run.task.monitor
+    early = monitor is not None and run.cursor[layout.WAITED] >= monitor.patience
+    if status == layout.CONVERGED or (status == layout.STOPPED and early):
+        return status
+    return layout.FINISHED if run.epochs == run.task.epochs else layout.RUNNING
+
+
+# Writing -------------------------------------------------------------------------------------------
+
+
+class Checkpoints:
+    """Writes a run's state every so many epochs, or else when some time has passed; and at the end.
+
+    Attributes
+    ----------
+    every : epochs, or None.
+    """
+
+    def __init__(self, path: Any, every: Any, described: dict[str, Any]) -> None:
+        self._path = files.path_of(path, "checkpoint")
+        files.refuse_unwritable(self._path)
+        self.every = None if every is None else checks.whole_number(every, "checkpoint_every", least=1)
+        self._described = described
+        self._start = self._when = time.perf_counter()
+        self._epoch = 0
+        self._written: tuple[int, str] | None = None
+
+    def begin(self, run: Run) -> None:
+        """Start the clock."""
+        files.remove_leftovers(self._path)
+        self._start = self._when = time.perf_counter()
+        self._epoch = run.epochs
+
+    def look(self, run: Run) -> None:
+        """Write if it is time; what can be resumed is a run between two epochs."""
+        if self.every is not None:
+            due = run.epochs // self.every > self._epoch // self.every
+        else:
+            due = run.epochs > self._epoch and time.perf_counter() - self._when >= SECONDS_BETWEEN
+        if due and run.between_epochs:
+            self._write(run)
+            due = False
+        if self.every is None:
+            run.pause_after_epoch(due)
+
+    def end(self, run: Run) -> None:
+        """Write, unless it ended within an epoch, as one that diverged does."""
+        if run.between_epochs and self._written != (run.epochs, run.status):
+            self._write(run)
+
+    def _write(self, run: Run) -> None:
+        if not np.isfinite(run.vectors[0]).all():  # a trial of a line search; the accepted ones are elsewhere
+            return
+        cursor = run.cursor.copy()
+        cursor[layout.TO_SHUFFLE] = -1  # it is begun anew
+        header = {
+            "format": f"fastnn {KIND}",
+            "version": VERSION,
+            "fit": self._described,
+            "epoch": run.epochs,
+            "seconds": run.seconds_before + time.perf_counter() - self._start,
+            "learning_rate": run.learning_rate,
+        }
+        files.write_arrays(self._path, header, _arrays(run, cursor, run.epochs))
+        self._epoch, self._when, self._written = run.epochs, time.perf_counter(), (run.epochs, run.status)

@@ -1,0 +1,216 @@
+"""Diagnosis: what keeps a network from learning, measured and said in sentences."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import checks, findings, training
+from fastnn.dataset import Rows
+from fastnn.findings import figure, percent
+from fastnn.inspection import LayerDiagnosis as LayerDiagnosis
+from fastnn.inspection import inspect, norm, reach_of
+from fastnn.loss_kinds import Loss
+from fastnn.network import Sequential
+
+Array = npt.NDArray[Any]
+
+# Rates that are tried until one lowers the loss: down to a billionth.
+SMALLER, TRIALS = 0.5, 30
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What ``fastnn.diagnose`` found. ``str()`` of it is a table and the advice.
+
+    Attributes
+    ----------
+    rows : how many rows it is about; those of weight 0 are none of them.
+    loss : theirs, with penalties and without dropout.
+    loss_after_step : the loss after a step of gradient descent with the learning rate that was given, or None.
+    explained : the share of the targets' variance that the outputs explain, 1 at best; for classes, of the
+        variance of their shares. None for loss quantile, and for targets that are all the same.
+    gradient_norm : Euclidean norm of the whole gradient.
+    layers : a LayerDiagnosis for each layer.
+    advice : a sentence for each thing that was found; an empty list if all is well.
+    """
+
+    rows: int
+    loss: float
+    loss_after_step: float | None
+    explained: float | None
+    gradient_norm: float
+    layers: tuple[LayerDiagnosis, ...]
+    advice: list[str]
+
+    def __str__(self) -> str:
+
+        names = [f"{layer.name}  {layer.kind}" for layer in self.layers]
+        width = max(map(len, names))
+        lines = [f"{'layer':<{width}}  gradient  relative   dead  saturated      mean    spread"]
+        for name, layer in zip(names, self.layers, strict=True):
+            gradient = f"{layer.gradient_norm:>8.1e}  {layer.relative_gradient:>8.1e}"
+            if layer.parameters == 0:
+                gradient = f"{'-':>8}  {'-':>8}"
+            shares = f"{_share(layer.dead):>5}  {_share(layer.saturated):>9}"
+            lines.append(f"{name:<{width}}  {gradient}  {shares}  {layer.mean:>8.3g}  {layer.spread:>8.3g}")
+        total = f"loss {figure(self.loss)} of {self.rows:,} row{'s' * (self.rows != 1)}"
+        if self.explained is not None:
+            total += f", {percent(max(0.0, self.explained))} of the targets' variance explained"
+        lines.append(f"{total}, gradient norm {self.gradient_norm:.1e}")
+        for sentence in self.advice or ["nothing found"]:
+            lines += textwrap.wrap(sentence, 79, initial_indent="- ", subsequent_indent="  ")
+        return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else percent(value)
+
+
+def diagnose(
+    net: Sequential,
+    X: Any,
+    y: Any = None,
+    *,
+    loss: str | Loss = "mse",
+    sample_weight: Any = None,
+    learning_rate: float | None = None,
+) -> Diagnosis:
+    """Look for what keeps a network from learning. Nothing in the network is changed.
+
+    Looked for are, at the parameters as they are: inputs and targets that are unscaled, constant or out of the
+    outputs' reach; units that are alike, dead or saturated; gradients that vanish or explode on their way back to
+    the first layer (S. Hochreiter, 1991; X. Glorot, Y. Bengio, 2010); a learning rate that is too large. And in
+    the curves of ``net.history``: a loss that diverged, rose or oscillated, overfitting and underfitting. What
+    tells them from good health are rules of thumb.
+
+    Parameters
+    ----------
+    net : a network, before or after training.
+    X, y, loss, sample_weight : as for ``net.fit``; best the rows that it is trained on.
+    learning_rate : tells whether a step of gradient descent with it, for all rows, would raise the loss.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not that.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = fastnn.datasets.circle(density=10)
+    >>> net = fastnn.mlp([2, 4, 1], output="sigmoid", initializer="uniform")
+    >>> history = net.fit(X, y, epochs=2000, optimizer=fastnn.SGD(10.0))
+    >>> print(diagnose(net, X, y))
+    layer                 gradient  relative   dead  saturated      mean    spread
+    layers[0]  4 sigmoid   2.4e-04   1.9e-05      -       41 %     0.417     0.438
+    layers[1]  1 sigmoid   4.8e-04   1.8e-05      -       55 %     0.179      0.35
+    loss 0.00346 of 121 rows, 98 % of the targets' variance explained, gradient norm 5.3e-04
+    - nothing found
+    >>> diagnose(net, 50 * X, y).advice[0].split(";")[0]
+    'inputs are unscaled: X[:, 0] has mean 0 and deviation 63.2'
+    """
+    if not isinstance(net, Sequential):
+        raise TypeError(f"net is {checks.shown(net)}; a network is needed")
+    rate = None if learning_rate is None else checks.real_number(learning_rate, "learning_rate", above=0.0)
+    problem = net.problem(loss)
+    rows = net.rows(X, y, sample_weight, problem.loss)[0].counting()
+    value, gradient = training.gradient(problem, net.parameters, rows)
+    found = inspect(net, rows.X, gradient)
+    last = net.layers[-1]
+    function = net.shapes[-1].activation
+    assert function is not None  # it is a Dense
+    after, fitting = (None, None) if rate is None else _step(net, problem, rows, value, gradient, rate)
+    explained = _explained(problem.loss, last.activation, found.outputs, rows)
+    facts = findings.Facts(
+        net=net,
+        rows=rows,
+        loss=problem.loss.name,
+        loss_now=value,
+        fused=problem.loss.part(last.activation, net.outputs).fused,
+        reach=reach_of(function, last.activation, net.dtype),
+        layers=found.layers,
+        outputs=found.outputs,
+        saturated=found.saturated,
+        explained=explained,
+        guessing=_guessing(problem.loss, rows),
+        rate=rate,
+        loss_after_step=after,
+        fitting_rate=fitting,
+    )
+    return Diagnosis(
+        rows=len(rows.X),
+        loss=value,
+        loss_after_step=after,
+        explained=explained,
+        gradient_norm=norm(gradient),
+        layers=found.layers,
+        advice=findings.advice(facts),
+    )
+
+
+def _step(
+    net: Sequential, problem: training.Problem, rows: Rows, loss: float, gradient: Array, rate: float
+) -> tuple[float, float | None]:
+    """(the loss after a step of gradient descent, a rate that lowers the loss if this one does not)."""
+    stops = np.cumsum([shape.parameters for shape in net.shapes])[:-1].tolist()
+    parts = np.split(gradient.copy(), stops)
+    for part, shape in zip(parts, net.shapes, strict=True):
+        part *= shape.trained
+    direction = np.concatenate(parts)
+
+    def after(tried: float) -> float:
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = net.parameters - net.dtype.type(tried) * direction
+        return training.evaluate(problem, moved, rows) if np.isfinite(moved).all() else np.inf
+
+    found = after(rate)
+    if np.isnan(found):
+        found = np.inf
+    if found <= loss:
+        return found, None
+    for trial in range(1, TRIALS + 1):
+        if after(rate * SMALLER**trial) < loss:
+            return found, rate * SMALLER**trial
+    return found, None
+
+
+def _weighted(rows: Rows) -> tuple[Array, Array, Array]:
+    """Targets (n, K) as they were given, their weights (n), and their mean (K)."""
+    t = rows.given.astype(np.float64)
+    w = np.ones(len(t)) if rows.weights is None else rows.weights.astype(np.float64)
+    return t, w, np.average(t, axis=0, weights=w)
+
+
+def _explained(loss: Loss, activation: str, outputs: Array, rows: Rows) -> float | None:
+    """1 - Σ w·(t - p)² / Σ w·(t - mean)², over all outputs together."""
+    if loss.name == "quantile":
+        return None
+    p = outputs.astype(np.float64)
+    t, w, mean = _weighted(rows)
+    if activation == "log_softmax" and loss.classes:
+        p = np.exp(p)
+    if loss.name == "hinge":  # only the side counts
+        p, t = np.sign(p), np.where(t > 0, 1.0, -1.0)
+        mean = np.average(t, axis=0, weights=w)
+    total = float(w @ np.square(t - mean).sum(axis=1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        rest = float(w @ np.square(t - p).sum(axis=1))
+    return 1.0 - rest / total if total > 0 and np.isfinite(rest) else None
+
+
+def _guessing(loss: Loss, rows: Rows) -> float | None:
+    """The loss of the best constant outputs: the variance or the entropy of the targets."""
+    t, w, mean = _weighted(rows)
+    if loss.name in ("mse", "half_sse"):
+        of_outputs = np.average(np.square(t - mean), axis=0, weights=w)
+        return float(of_outputs.mean() if loss.name == "mse" else of_outputs.sum() / 2)
+    if loss.name not in ("cross_entropy", "binary_cross_entropy"):
+        return None
+    shares = mean if loss.classes else np.stack([mean, 1.0 - mean])
+    entropy = -(shares * np.log(np.maximum(shares, np.finfo(np.float64).tiny))).sum(axis=0)
+    return float(entropy.mean())

@@ -1,0 +1,265 @@
+"""``Sequential.fit``: what people ask for becomes a checked task, and the network is trained."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from fastnn import checks, splits, training
+from fastnn.callbacks import Callbacks, EarlyStopping, callbacks_of
+from fastnn.dataset import Dataset, Rows
+from fastnn.history import History
+from fastnn.loss_kinds import Loss
+from fastnn.optimizers import Optimizer, optimizer_of
+from fastnn.plan import MetricPart
+from fastnn.progress import Bar, Log, is_terminal
+
+if TYPE_CHECKING:
+    from fastnn.network import Sequential
+
+MOST_SEED = 2**63 - 1
+MOST_EPOCHS = 10**9
+MOST_FOR_NEWTON = 2000  # parameters: a table of 32 MB
+
+
+def fit(
+    self: Sequential,
+    X: Any,
+    y: Any = None,
+    *,
+    epochs: int = 1,
+    batch_size: int | None = None,
+    optimizer: Optimizer | str | None = None,
+    loss: str | Loss = "mse",
+    shuffle: bool = True,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    validation_data: Any = None,
+    validation_split: float | None = None,
+    metrics: Any = (),
+    early_stopping: EarlyStopping | None = None,
+    seed: int | None = None,
+    log_every: int | None = None,
+    callbacks: Any = (),
+    verbose: int = 1,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    resume: str | PathLike[str] | None = None,
+) -> History:
+    """Train the network.
+
+    Ctrl-C ends it within a fraction of a second; the parameters are then those of the last finished update,
+    and ``history`` tells how far it got. If the loss is no longer finite, the fit ends with a warning and
+    the last finite parameters.
+
+    Parameters
+    ----------
+    X : (n, inputs) numbers, or a Dataset in place of X, y and sample_weight.
+    y : (n,) or (n, outputs) targets; for loss "cross_entropy" labels (n,) or class shares (n, outputs).
+    epochs : passes over the data. Of LBFGS and LevenbergMarquardt, iterations.
+    batch_size : rows for one update. None is batch gradient descent: one update an epoch, with all rows;
+        1 is stochastic gradient descent. A last batch may be short.
+    optimizer : one of ``fastnn.optimizers``, like Adam(0.001), or its name; without one SGD(0.01).
+    loss : a name or an object of ``fastnn.losses``.
+    shuffle : whether mini-batches are drawn in a new order each epoch.
+    sample_weight : (n,) numbers, 0 or more. The loss of a batch is Σ w·l / Σ w: weight 2 counts as the row
+        twice, weight 0 as the row left out.
+    class_weight : what sample weights are multiplied by, for targets that are classes: a dictionary of labels and
+        weights (of others 1), or "balanced", by which all classes count the same. Not for validation rows.
+    validation_data : (X, y), (X, y, sample_weight) or a Dataset, whose loss is taken after each epoch.
+    validation_split : a share of the rows, above 0 and below 1, that is set apart as such; of each class alike,
+        and always the same for a seed.
+    metrics : names, see ``fastnn.metrics``; kept for each epoch in the history, of both kinds of rows.
+    early_stopping : an EarlyStopping.
+    seed : of the shuffling, of dropout and of the split; without one the network's.
+    log_every : print epoch and loss for the first epoch, each multiple of this, and the last.
+    callbacks : functions that are called after each epoch, or objects with methods of ``fastnn.Callback``.
+    verbose : 1 shows on a terminal (stderr) how far a fit has got that takes longer than a second: a bar if tqdm
+        is installed (``pip install fastnn-jit[progress]``), else a line for each tenth. 0 does not.
+    checkpoint : a file that all the fit needs to go on is written to while it runs and when it ends, always
+        between two epochs and whole or not at all. When it is interrupted within an epoch, the file is of an
+        earlier one.
+    checkpoint_every : epochs from one writing to the next, a whole number from 1 on. Without it the file is
+        written after an epoch when 30 s have passed since the last time.
+    resume : a checkpoint of the same fit, to go on from; only ``epochs``, which counts from the very start, may
+        have grown. Parameters and history are then, to the last bit, those of a fit that was never interrupted.
+        What the network's parameters were before does not matter.
+
+    Returns
+    -------
+    History : with the loss of each epoch, before its updates. It is ``net.history`` too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not that, before anything is changed; also if ``resume`` is broken or of another fit.
+    OSError
+        If a checkpoint cannot be read or written.
+    """
+    chosen = optimizer_of(optimizer)
+    rows_of_batch = None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1)
+    options = training.Options(
+        epochs=checks.whole_number(epochs, "epochs", least=1, most=MOST_EPOCHS),
+        batch_size=rows_of_batch,
+        update=chosen.part(len(self.parameters)),
+        shuffle=checks.truth(shuffle, "shuffle"),
+        seed=self.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=MOST_SEED),
+    )
+    every = None if log_every is None else checks.whole_number(log_every, "log_every", least=1)
+    watchers: list[training.Watcher] = []
+    if _is_shown(verbose):
+        watchers.append(Bar(lines=every is None))
+    if every is not None:
+        watchers.append(Log(every))
+    problem = self.problem(loss)
+    _refuse_steps(self)
+    _refuse_optimizer(self, chosen, rows_of_batch, problem.loss)
+    if not any(shape.parameters and shape.trained for shape in self.shapes):
+        raise ValueError("trainable is False for all layers; nothing is left to be trained")
+    rows, dataset = self.rows(X, y, sample_weight, problem.loss)
+    validation = None
+    if validation_data is not None and validation_split is not None:
+        raise ValueError("validation_data and validation_split are both given; one of them is needed")
+    if validation_data is not None:
+        validation = _validation_rows(self, validation_data, problem.loss)
+    if validation_split is not None:
+        share = checks.real_number(validation_split, "validation_split", above=0.0, below=1.0)
+        rows, validation = splits.split(rows, share, problem.loss, options.seed)
+        dataset = None
+    weighted = splits.with_class_weights(class_weight, problem.loss, rows)
+    dataset = dataset if weighted is rows else None
+    problem = replace(problem, layers=self.shapes)
+    options = replace(options, metrics=_metrics(self, metrics, problem.loss, weighted, validation))
+    options = replace(options, stopping=_stopping(early_stopping, options.metrics, validation))
+    if checkpoint is not None or resume is not None:
+        from fastnn import checkpoints
+
+        described = checkpoints.describe(self, problem, chosen, weighted, validation, options)
+        if resume is not None:
+            options = replace(options, resume=checkpoints.resumption(resume, described, options.epochs))
+        if checkpoint is not None:
+            writer = checkpoints.Checkpoints(checkpoint, checkpoint_every, described)
+            options = replace(options, pause_every=writer.every or 0)
+            watchers.insert(0, writer)
+    elif checkpoint_every is not None:
+        raise ValueError(f"checkpoint_every is {checks.shown(checkpoint_every)}; a checkpoint is needed with it")
+    called = callbacks_of(callbacks)
+    if called:
+        options = replace(options, pause_every=1)
+        watchers.append(Callbacks(self, called, functools.partial(training.named_columns, options=options)))
+
+    def report(history: History) -> None:
+        self.history = history
+
+    training.fit(problem, self.parameters, weighted, dataset, validation, options, watchers, report)
+    assert self.history is not None
+    return self.history
+
+
+def _is_shown(verbose: Any) -> bool:
+    number = int(verbose) if isinstance(verbose, bool) else verbose
+    return checks.whole_number(number, "verbose", least=0, most=1) == 1 and is_terminal(sys.stderr)
+
+
+def _refuse_steps(net: Sequential) -> None:
+    for i, layer in enumerate(net.layers):
+        if layer.activation == "step":
+            raise ValueError(
+                f"activation of layers[{i}] is 'step', whose derivative is 0: nothing up to it would learn; "
+                "train with 'sigmoid' and predict with 'step'"
+            )
+
+
+def _refuse_optimizer(net: Sequential, optimizer: Optimizer, batch_size: int | None, loss: Loss) -> None:
+    """ValueError if an optimizer is not for what is asked."""
+    name = type(optimizer).__name__
+    if optimizer.full_batch and batch_size is not None:
+        raise ValueError(
+            f"batch_size is {batch_size}, and {name} compares one update with the next, for which it needs all "
+            "rows in each; batch_size=None is needed"
+        )
+    if not optimizer.line_search:
+        return
+    for i, shape in enumerate(net.shapes):
+        for what in ("dropout", "max_norm"):
+            if getattr(shape, what):
+                raise ValueError(
+                    f"layers[{i}] has {what}, and {name} needs a loss that is the same function at each step; "
+                    "Adam can do with both"
+                )
+        if optimizer.gauss_newton is not None and shape.l1 > 0.0:
+            raise ValueError(f"l1 of layers[{i}] is {shape.l1:g}, and {name} is for squares; l2 is one, l1 is not")
+    if optimizer.gauss_newton is not None:
+        if loss.name not in ("mse", "half_sse"):
+            raise ValueError(f"loss is {loss!r}, and {name} is for squares: mse and half_sse")
+        if len(net.parameters) > MOST_FOR_NEWTON:
+            raise ValueError(
+                f"the network has {len(net.parameters):,} parameters, and {name} works on a table of each with "
+                f"each; at most {MOST_FOR_NEWTON:,} are taken. LBFGS is for more"
+            )
+
+
+def _validation_rows(net: Sequential, given: Any, loss: Loss) -> Rows:
+    """Checked, from (X, y), (X, y, sample_weight) or a Dataset."""
+    if isinstance(given, Dataset):
+        return net.rows(given, None, None, loss)[0]
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) not in (2, 3):
+        raise TypeError(
+            f"validation_data is {checks.shown(given)}; (X, y), (X, y, sample_weight) or a Dataset is needed"
+        )
+    X, y, *weight = given
+    try:
+        return net.rows(X, y, weight[0] if weight else None, loss)[0]
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from None
+
+
+def _metrics(
+    net: Sequential, names: Any, loss: Loss, rows: Rows, validation: Rows | None
+) -> tuple[training.MetricOption, ...]:
+    if isinstance(names, (list, tuple)) and not names:
+        return ()
+    from fastnn.kernels import metrics as metric_kernels
+    from fastnn.metrics import metrics_of
+
+    found = []
+    for metric in metrics_of(names):
+        settings = metric.settings(loss.name, net.layers[-1].activation, net.outputs, net.dtype)
+        metric.check_targets(rows.given, loss.name)
+        if validation is not None:
+            metric.check_targets(validation.given, loss.name, "y of the validation rows")
+        part = MetricPart(
+            getattr(metric_kernels, metric.kernel), tuple(settings.tolist()), metric.out_size(net.outputs)
+        )
+        found.append(
+            training.MetricOption(
+                metric.name,
+                part,
+                metric.shape(net.outputs),
+                functools.partial(metric.work_size, outputs=net.outputs),
+                metric.greater_is_better,
+            )
+        )
+    return tuple(found)
+
+
+def _stopping(
+    given: EarlyStopping | None, metrics: Iterable[training.MetricOption], validation: Rows | None
+) -> training.Stopping | None:
+    if given is None:
+        return None
+    if not isinstance(given, EarlyStopping):
+        raise TypeError(f"early_stopping is {checks.shown(given)}; an EarlyStopping is needed")
+    senses = {"loss": False} | {m.name: m.greater for m in metrics if m.greater is not None}
+    if validation is not None:
+        senses |= {f"val_{name}": greater for name, greater in senses.items()}
+    monitor = given.monitor or ("val_loss" if validation is not None else "loss")
+    if monitor not in senses:
+        raise ValueError(
+            f"early_stopping looks at {monitor!r}, which this fit does not keep; it keeps {', '.join(senses)}"
+        )
+    return training.Stopping(monitor, senses[monitor], given.patience, given.min_delta, given.restore_best)

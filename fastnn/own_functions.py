@@ -1,0 +1,230 @@
+"""Activations and losses of other people: plain functions of numbers, compiled into the training loop."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from fastnn import checks, parts
+from fastnn.activations import ACTIVATIONS, Activation
+from fastnn.initializers import INITIALIZERS
+from fastnn.kernels import own
+from fastnn.kernels.jit import kernel
+from fastnn.loss_kinds import ANY, LOSSES, Formula, Loss
+
+Function = Callable[..., float]
+
+# Where a derivative is compared with differences: uneven numbers, so that a kink at a round one is not met.
+POINTS = [k * 0.1003 for k in range(-40, 41)]
+PREDICTIONS, TARGETS = [k * 0.1003 for k in range(-25, 26)], [-1.0, 0.0, 0.3, 1.0, 2.0]
+STEP = 1e-5
+MOST_ERROR = 1e-4  # of the slope, or absolute where it is below 1: differences are good to 1e-6 or so
+
+
+def own_activation(
+    value: Function,
+    derivative: Function | None = None,
+    *,
+    name: str | None = None,
+    initializer: str = "glorot_uniform",
+) -> Activation:
+    """An activation function of your own, for ``Dense(4, activation=…)``.
+
+    It is compiled when it is first used, and kept on disk if it refers to nothing but numbers and functions of
+    ``math`` and ``numpy``. A network with it is loaded by ``fastnn.load(path, activations=[…])``.
+
+    Parameters
+    ----------
+    value : f(z) of a number; it may use arithmetic, conditions, loops, and functions of ``math``.
+    derivative : f'(z). It is compared with differences of f first. Without it, differences are taken in training,
+        which are good to about 10 digits.
+    name : by which it is shown and saved; without one, the function's.
+    initializer : of the weights of layers that have it, where none is named.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else; if a function fails; if the derivative is not that of the value.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> def bent(z):
+    ...     return (math.sqrt(z * z + 1.0) - 1.0) / 2.0 + z
+    >>> def bent_slope(z):
+    ...     return z / (2.0 * math.sqrt(z * z + 1.0)) + 1.0
+    >>> bent_identity = own_activation(bent, bent_slope)
+    >>> net = fastnn.Sequential([fastnn.Dense(4, bent_identity), fastnn.Dense(1)], inputs=2)
+    >>> net
+    <Sequential: 2 > 4 bent > 1 identity, 17 parameters, float64>
+    """
+    value, derivative, name = _checked(value, derivative, name, ACTIVATIONS)
+    checks.choice(initializer, "initializer", INITIALIZERS)
+    what = f"activation {name!r}"
+    _compare(value, derivative, [(z,) for z in POINTS], what, ["z"])
+    return Activation(
+        _kernel(own.activation, own.activation_by_differences, value, derivative, what),
+        initializer,
+        whole=True,
+        name=name,
+    )
+
+
+def own_loss(
+    value: Function,
+    derivative: Function | None = None,
+    *,
+    name: str | None = None,
+    natural: str = "identity",
+) -> Loss:
+    """A loss of your own, for ``fit(…, loss=…)``: the mean over outputs of a function of prediction and target.
+
+    Parameters
+    ----------
+    value : l(p, t) of two numbers.
+    derivative : its derivative by p. It is compared with differences first; without it, differences are taken.
+    name : by which it is shown; without one, the function's.
+    natural : the activation of the outputs that suits it best.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else; if a function fails; if the derivative is not that of the value.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> def cauchy(p, t):
+    ...     return math.log(1.0 + (p - t) ** 2)
+    >>> def cauchy_slope(p, t):
+    ...     return 2.0 * (p - t) / (1.0 + (p - t) ** 2)
+    >>> X, y = fastnn.datasets.circle(density=10)
+    >>> net = fastnn.mlp([2, 4, 1], output="sigmoid")
+    >>> history = net.fit(X, y, epochs=100, loss=own_loss(cauchy, cauchy_slope), optimizer=fastnn.SGD(1.0))
+    >>> bool(history.loss[-1] < history.loss[0])
+    True
+    """
+    value, derivative, name = _checked(value, derivative, name, LOSSES)
+    checks.choice(natural, "natural", ACTIVATIONS)
+    what = f"loss {name!r}"
+    _compare(value, derivative, [(p, t) for p in PREDICTIONS for t in TARGETS], what, ["p", "t"])
+    made = _kernel(own.loss, own.loss_by_differences, value, derivative, what)
+    return Loss(name, {ANY: Formula(made, coupled=True)}, natural=natural)
+
+
+def _checked(value: Any, derivative: Any, name: Any, known: Any) -> tuple[Function, Function | None, str]:
+    """Plain functions, and a name that is still free."""
+    found: list[Any] = []
+    for function, argument in ((value, "value"), (derivative, "derivative")):
+        function = getattr(function, "py_func", function)
+        if not isinstance(function, types.FunctionType) and not (function is None and argument == "derivative"):
+            raise TypeError(f"{argument} is {checks.shown(function)}; a function written in Python is needed")
+        found.append(function)
+    if name is None:
+        name = found[0].__name__
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"name is {checks.shown(name)}; letters, digits and underscores are needed")
+    if name in known:
+        raise ValueError(f"name is {name!r}, which fastnn has already; another one is needed")
+    return found[0], found[1], name
+
+
+def _compare(value: Function, derivative: Function | None, points: list[Any], what: str, names: list[str]) -> None:
+    """ValueError if a function fails, or if the derivative is not that of the value."""
+    usable = 0
+    for point in points:
+        at = ", ".join(f"{name} = {number:g}" for name, number in zip(names, point, strict=True))
+        first, *others = point
+        middle = _number(value, point, what, at)
+        if not math.isfinite(middle):
+            continue
+        usable += 1
+        if derivative is None:
+            continue
+        slope = _number(derivative, point, f"the derivative of {what}", at)
+        below = (middle - _number(value, (first - STEP, *others), what, at)) / STEP
+        above = (_number(value, (first + STEP, *others), what, at) - middle) / STEP
+        middle_slope = (below + above) / 2.0
+        # At a kink the one on either side will do.
+        if math.isfinite(middle_slope) and not any(
+            abs(slope - found) <= MOST_ERROR * max(1.0, abs(found)) for found in (middle_slope, below, above)
+        ):
+            raise ValueError(
+                f"the derivative of {what} is {slope:.6g} at {at}, and differences of its value give "
+                f"{middle_slope:.6g}. One of the two functions is wrong; without a derivative, differences do"
+            )
+    if not usable:
+        raise ValueError(f"{what} is not finite at any of the {len(points)} places where it was tried")
+
+
+def _number(function: Function, point: Any, what: str, at: str) -> float:
+    try:
+        return float(_as_compiled(function)(*point))
+    except Exception as error:
+        raise ValueError(
+            f"{what} fails at {at}: {type(error).__name__}: {error}. "
+            "It is called with numbers and has to return one"
+        ) from error
+
+
+def _as_compiled(function: Function) -> Function:
+    """The function, with NaN where Python raises for a number that it is not defined for."""
+
+    def without_errors(*numbers: float) -> float:
+        try:
+            return function(*numbers)
+        except (ArithmeticError, ValueError):
+            return math.nan
+
+    return without_errors
+
+
+def _kernel(pattern: Any, by_differences: Any, value: Function, derivative: Function | None, what: str) -> Any:
+    """A kernel in which the functions stand in the places of ``value`` and ``derivative``."""
+    form = by_differences if derivative is None else pattern
+    scope = dict(form.__globals__)
+    scope["value"] = kernel(_numbers_to_number(value))
+    if derivative is not None:
+        scope["derivative"] = kernel(_numbers_to_number(derivative))
+    made = kernel(types.FunctionType(form.__code__, scope, form.__name__))
+    prints = [_fingerprint(function) for function in (value, derivative) if function is not None]
+    label = None if None in prints else " ".join(map(str, prints))
+    parts.describe(made, parts.Own(what, label))
+    return made
+
+
+def _numbers_to_number(function: Function) -> Any:
+    if numba.config.DISABLE_JIT:
+        return _as_compiled(function)
+    return types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+
+
+def _fingerprint(function: Any) -> str | None:
+    """What a function computes, as a digest; None if that hangs on more than numbers and well-known modules."""
+    code = function.__code__
+    seen: list[Any] = [code.co_code.hex(), code.co_varnames, code.co_argcount]
+    for constant in code.co_consts:
+        if not isinstance(constant, (int, float, str, bool, type(None))):
+            return None
+        seen.append(constant)
+    values = [(name, function.__globals__[name]) for name in code.co_names if name in function.__globals__]
+    cells = function.__closure__ or ()
+    values += [(name, cell.cell_contents) for name, cell in zip(code.co_freevars, cells, strict=True)]
+    seen.append(code.co_names)
+    seen.append(function.__defaults__)
+    for name, found in values:
+        if isinstance(found, (int, float)):
+            seen.append((name, found))
+        elif found in (math, np) or getattr(found, "__module__", None) in ("math", "numpy"):
+            seen.append((name, getattr(found, "__name__", "")))
+        else:
+            return None
+    return hashlib.sha256(repr(seen).encode()).hexdigest()

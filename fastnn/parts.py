@@ -1,0 +1,369 @@
+"""Parts: kernels that are compiled on their own, as C functions, when they are first needed, and kept on disk.
+
+An activation, a loss, an optimizer … is not compiled into the training loop, which calls it by its address. So
+what nobody uses costs nothing, neither time to compile nor speed, and functions of other people are parts too.
+"""
+
+from __future__ import annotations
+
+import re
+import types as python_types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types
+
+from fastnn import compiled
+from fastnn.kernels import activations, calls, losses
+from fastnn.kernels.jit import FLAGS
+from fastnn.kernels.simd import Pointer
+
+ALLOWED = "A function of numbers may use arithmetic, conditions, loops, and functions of math and numpy on numbers"
+
+# The functions below are patterns: they stand between a call, whose arguments are C's, and the kernel that a part
+# is made of. In a part's own copy of its pattern, ``function`` is that kernel and ``label`` is its name with a
+# digest of all kernels' sources: a closure variable, and so part of the key by which Numba's cache finds it.
+function: Any = None
+
+
+def elementwise_activation(label: str) -> Callable[..., None]:
+    """Of a function z -> (value, slope)."""
+
+    def part(z: Any, y: Any, d: Any, stride: int, samples: int, units: int, mode: int) -> None:
+        _ = label
+        activations.each(function, z, y, d, (stride, samples, units), mode)
+
+    return part
+
+
+def row_activation(label: str) -> Callable[..., None]:
+    """Of a function of whole rows."""
+
+    def part(z: Any, y: Any, d: Any, stride: int, samples: int, units: int, mode: int) -> None:
+        _ = label
+        function(z, y, d, (stride, samples, units), mode)
+
+    return part
+
+
+def elementwise_loss(label: str) -> Callable[..., float]:
+    """Of a function (z, y, t, a, b) -> (value, slope)."""
+
+    def part(
+        z: Any, y: Any, t: Any, w: Any, d: Any, settings: Any, stride: int, samples: int, outputs: int
+    ) -> float:
+        _ = label
+        return losses.each(function, (z, y, t, w, d), settings, (stride, samples, outputs))
+
+    return part
+
+
+def row_loss(label: str) -> Callable[..., float]:
+    """Of a function of all outputs."""
+
+    def part(
+        z: Any, y: Any, t: Any, w: Any, d: Any, settings: Any, stride: int, samples: int, outputs: int
+    ) -> float:
+        _ = label
+        return function((z, y, t, w, d), settings, (stride, samples, outputs))  # type: ignore[no-any-return]
+
+    return part
+
+
+def optimizer(label: str) -> Callable[..., int]:
+    """Of an update."""
+
+    def part(
+        p: Any,
+        g: Any,
+        previous: Any,
+        state: Any,
+        memory: Any,
+        settings: Any,
+        count: int,
+        stride: int,
+        scale: float,
+        loss: float,
+    ) -> int:
+        _ = label
+        return function(p, g, previous, state, memory, settings, count, stride, scale, loss)  # type: ignore[no-any-return]
+
+    return part
+
+
+def schedule(label: str) -> Callable[..., float]:
+    """Of a learning rate."""
+
+    def part(settings: Any, updates: float, each_epoch: float) -> float:
+        _ = label
+        return function(settings, updates, each_epoch)  # type: ignore[no-any-return]
+
+    return part
+
+
+def penalty(label: str) -> Callable[..., float]:
+    """Of ``kernels.bounds.penalty``."""
+
+    def part(parameters: Any, gradient: Any, places: Any, settings: Any, count: int, weight: float) -> float:
+        _ = label
+        return function(parameters, gradient, places, settings, count, weight)  # type: ignore[no-any-return]
+
+    return part
+
+
+def clip(label: str) -> Callable[..., None]:
+    """Of ``kernels.bounds.clip``."""
+
+    def part(gradient: Any, count: int, scale: float, value: float, norm: float) -> None:
+        _ = label
+        function(gradient, count, scale, value, norm)
+
+    return part
+
+
+def constraint(label: str) -> Callable[..., None]:
+    """Of ``kernels.bounds.constraint``."""
+
+    def part(parameters: Any, places: Any, settings: Any, count: int) -> None:
+        _ = label
+        function(parameters, places, settings, count)
+
+    return part
+
+
+def dropout(label: str) -> Callable[..., None]:
+    """Of ``kernels.regularizing_layers.drop``."""
+
+    def part(
+        x: Any,
+        z: Any,
+        y: Any,
+        d: Any,
+        weights: Any,
+        rate: float,
+        rows: Any,
+        epoch: int,
+        seed: int,
+        number: int,
+        stride: int,
+        samples: int,
+        units: int,
+    ) -> None:
+        _ = label
+        function(x, y, d, rate, rows, epoch, seed, number, (stride, samples, units))
+
+    return part
+
+
+def dropout_backward(label: str) -> Callable[..., None]:
+    """Of ``kernels.regularizing_layers.drop_backward``."""
+
+    def part(
+        z: Any,
+        d: Any,
+        before: Any,
+        weights: Any,
+        dw: Any,
+        add: int,
+        trained: int,
+        goes_on: int,
+        stride: int,
+        samples: int,
+        units: int,
+    ) -> None:
+        _ = label
+        if goes_on != 0:
+            function(d, before, (stride, samples, units))
+
+    return part
+
+
+def normalization(label: str) -> Callable[..., None]:
+    """Of ``kernels.regularizing_layers.normalize``."""
+
+    def part(
+        x: Any,
+        z: Any,
+        y: Any,
+        d: Any,
+        weights: Any,
+        epsilon: float,
+        rows: Any,
+        epoch: int,
+        seed: int,
+        number: int,
+        stride: int,
+        samples: int,
+        units: int,
+    ) -> None:
+        _ = label
+        function(x, z, y, d, weights, epsilon, (stride, samples, units))
+
+    return part
+
+
+def normalization_backward(label: str) -> Callable[..., None]:
+    """Of ``kernels.regularizing_layers.normalize_backward``."""
+
+    def part(
+        z: Any,
+        d: Any,
+        before: Any,
+        weights: Any,
+        dw: Any,
+        add: int,
+        trained: int,
+        goes_on: int,
+        stride: int,
+        samples: int,
+        units: int,
+    ) -> None:
+        _ = label
+        function(z, d, before, weights, dw, add, trained, goes_on, (stride, samples, units))
+
+    return part
+
+
+def metric(label: str) -> Callable[..., None]:
+    """Of a metric."""
+
+    def part(
+        predictions: Any,
+        targets: Any,
+        weights: Any,
+        rows: int,
+        outputs: int,
+        settings: Any,
+        work: Any,
+        out: Any,
+    ) -> None:
+        _ = label
+        function(predictions, targets, weights, rows, outputs, settings, work, out)
+
+    return part
+
+
+def gauss_newton(label: str) -> Callable[..., None]:
+    """Of ``kernels.levenberg_marquardt.tile``."""
+
+    def part(
+        plan: Any,
+        parameters: Any,
+        x: Any,
+        weights: Any,
+        scratch: Any,
+        work: Any,
+        sums: Any,
+        samples: int,
+        factor: float,
+        add: int,
+    ) -> None:
+        _ = label
+        function(plan, parameters, x, weights, scratch, work, sums, samples, factor, add != 0)
+
+    return part
+
+
+# What the patterns return and take: p is a pointer to numbers of the run's dtype, d one to float64, n one to
+# int64; f is a real number, i a whole one.
+SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
+    elementwise_activation: (types.none, "ppp iiii"),
+    row_activation: (types.none, "ppp iiii"),
+    elementwise_loss: (types.float64, "ppppp d iii"),
+    row_loss: (types.float64, "ppppp d iii"),
+    optimizer: (types.int64, "pppp dd ii ff"),
+    schedule: (types.float64, "d ff"),
+    penalty: (types.float64, "pp n d i f"),
+    clip: (types.none, "p i fff"),
+    constraint: (types.none, "p n d i"),
+    dropout: (types.none, "pppp p f n iii iii"),
+    dropout_backward: (types.none, "ppp pp iii iii"),
+    normalization: (types.none, "pppp p f n iii iii"),
+    normalization_backward: (types.none, "ppp pp iii iii"),
+    metric: (types.none, "ppp ii ddd"),
+    gauss_newton: (types.none, "n pppppp i f i"),
+}
+
+_addresses: dict[Any, int] = {}
+_alive: list[Any] = []  # the machine code, which goes when the last reference to it does
+
+
+def address_of(pattern: Callable[[str], Callable[..., Any]], kernel: Any, dtype: np.dtype[Any]) -> int:
+    """Where the part for a kernel is to be called, after compiling it or loading it from disk if need be."""
+    found = (pattern, kernel, dtype)
+    if found not in _addresses:
+        what = f"{pattern.__name__.replace('_', ' ')} {_name(kernel)}"
+        with compiled.preparing(what, dtype, "1 to 3 s"):
+            if found not in _addresses:
+                _addresses[found] = _made(pattern, kernel, dtype)
+    return _addresses[found]
+
+
+@dataclass(frozen=True)
+class Own:
+    """What is to be known of a kernel that is not the project's."""
+
+    name: str  # for people
+    label: str | None  # what it computes; None: it cannot be told, and so not be kept on disk
+
+
+_own: dict[Any, Own] = {}
+
+
+def describe(kernel: Any, own: Own) -> None:
+    """Note what a kernel is that is not the project's."""
+    _own[kernel] = own
+
+
+def _name(kernel: Any) -> str:
+    return _own[kernel].name if kernel in _own else str(kernel.__name__)
+
+
+def _made(pattern: Callable[[str], Callable[..., Any]], kernel: Any, dtype: np.dtype[Any]) -> int:
+    own = _own.get(kernel)
+    of_kernel = f"{kernel.__module__} {_name(kernel)}" if own is None else own.label
+    label = f"{compiled.digest_of_sources()} {of_kernel}"
+    blank: Any = pattern(label)
+    scope = {**blank.__globals__, "function": kernel}
+    part = python_types.FunctionType(blank.__code__, scope, blank.__name__, None, blank.__closure__)
+    part.__qualname__ = blank.__qualname__
+    if numba.config.DISABLE_JIT:
+        calls.FUNCTIONS.append(part)
+        return len(calls.FUNCTIONS) - 1
+    result, described = SIGNATURES[pattern]
+    number = numba.from_dtype(dtype)
+    kinds = {
+        "p": Pointer(number),
+        "d": Pointer(types.float64),
+        "n": Pointer(types.int64),
+        "f": types.float64,
+        "i": types.int64,
+    }
+    signature = result(*(kinds[letter] for letter in described.replace(" ", "")))
+
+    def make(**cache: bool) -> Any:
+        return numba.cfunc(signature, **cache, **FLAGS)(part)
+
+    if own is None:
+        made = compiled.kept_on_disk(make)
+    else:
+        try:
+            made = make() if own.label is None else compiled.kept_on_disk(make)
+        except Exception as error:  # Numba raises many kinds for what it cannot compile
+            raise ValueError(f"{own.name} cannot be compiled: {_reason(error)}. {ALLOWED}") from None
+    _alive.append(made)
+    return int(made.address)
+
+
+def _reason(error: Exception) -> str:
+    """The one line of a page of typing errors that says what it is about."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
+    telling = [
+        line
+        for line in lines
+        if re.search(r"[Uu]ntyped|[Uu]nknown|[Uu]nsupported|[Nn]o implementation|NameError|not ", line)
+    ]
+    return (telling or lines or ["its types are not known"])[0].rstrip(".:")

@@ -1,0 +1,226 @@
+"""What a fit says while it runs: lines that were asked for, and on a terminal how far it has got."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastnn.kernels import layout
+
+if TYPE_CHECKING:
+    from fastnn.running import Run
+
+SECONDS_BEFORE_BAR = 1.0  # what is over by then needs no bar
+SECONDS_BETWEEN_SIGHTS = 0.2  # faster than people read
+LEAST_CELLS, MOST_CELLS = 4, 20  # of the bar
+
+logger = logging.getLogger("fastnn")
+
+
+class Log:
+    """Writes epoch and loss of the first epoch, of each multiple of ``every``, and of the last."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._logged = 0
+
+    def begin(self, run: Run) -> None:
+        """Go on from where the run stands."""
+        self._logged = run.epochs
+
+    def look(self, run: Run) -> None:
+        """Write what has come since."""
+        losses = run.losses
+        for epoch in range(self._logged + 1, len(losses) + 1):
+            if epoch == 1 or epoch % self._every == 0 or epoch == run.task.epochs:
+                say(f"{epoch} {losses[epoch - 1]:.4f}")
+        sys.stdout.flush()
+        self._logged = len(losses)
+
+    def end(self, run: Run) -> None:
+        """Nothing is left to say."""
+
+
+class Display(Protocol):
+    """What shows people how far a fit has got."""
+
+    def show(self, share: float, text: str) -> None:
+        """Show the share that is done, from 0 to 1, and what is to be said of it."""
+
+    def close(self) -> None:
+        """Leave the terminal as it should be."""
+
+
+class Bar:
+    """On a terminal, how far a fit has got: from a second on, so that short ones stay silent.
+
+    It is a bar where tqdm is installed, and else a line for each tenth, but for a fit that writes lines anyway.
+    """
+
+    def __init__(self, *, lines: bool = True) -> None:
+        self._lines = lines
+        self._display: Display | None = None
+        self._next = 0.0
+
+    def begin(self, run: Run) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+        self._next = self._start + SECONDS_BEFORE_BAR
+        self._samples = run.samples
+
+    def look(self, run: Run) -> None:
+        """Show it, not too often."""
+        now = time.perf_counter()
+        last = self._display is not None and not run.running
+        if now < self._next and not last:
+            return
+        self._next = now + SECONDS_BETWEEN_SIGHTS
+        if self._display is None:
+            self._display = _display(self._lines)
+        share = run.samples / (run.task.epochs * int(run.plan.numbers[layout.SAMPLES]))
+        self._display.show(share, self._text(run, share, now - self._start))
+
+    def end(self, run: Run) -> None:
+        """Take it away."""
+        if self._display is not None:
+            self._display.close()
+
+    def _text(self, run: Run, share: float, seconds: float) -> str:
+        # The least important comes last: it may be cut off.
+        said = [f"epoch {run.epochs}/{run.task.epochs}"]
+        done = run.samples - self._samples
+        if done:
+            said.append(f"{_clock(seconds * run.samples * (1 / share - 1) / done)} left")
+        if run.epochs:
+            last = run.record[-1]
+            said.append(f"loss {last[layout.LOSS_COLUMN]:.4g}")
+            if run.task.validated:
+                said.append(f"val_loss {last[run.task.validation_column]:.4g}")
+        if done:
+            said.append(f"{_short(done / seconds)} samples/s")
+        return ", ".join(said)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether people look at it; a stream may be missing or closed."""
+    try:
+        return bool(stream is not None and stream.isatty())
+    except ValueError:
+        return False
+
+
+def _display(lines: bool) -> Display:
+    try:
+        return _TqdmBar()
+    except ImportError:
+        return _Tenths(silent=not lines)
+
+
+class _TqdmBar:
+    """A bar that is gone at the end."""
+
+    def __init__(self) -> None:
+        class Bar(importlib.import_module("tqdm").tqdm):  # type: ignore[misc]
+            monitor_interval = 0  # no thread that looks whether we still draw
+
+        self._bar = Bar(
+            total=1.0,
+            file=sys.stderr,
+            leave=False,
+            dynamic_ncols=True,
+            delay=1e-9,  # the first picture is the first sight, not an empty bar
+        )
+        self._width = 0  # of the longest line
+
+    def show(self, share: float, text: str) -> None:
+        with self._bar.get_lock():  # which is let go on Ctrl-C too
+            self._bar.n = share
+            # The text goes before the bar where there is little room.
+            columns, rest = _columns(sys.stderr), len("100%|| ") + len(text)
+            cells = max(LEAST_CELLS, min(columns - 1 - rest, MOST_CELLS))
+            self._width = max(self._width, min(rest + cells, columns - 1))
+            self._bar.bar_format = f"{{percentage:3.0f}}%|{{bar:{cells}}}| {{desc}}"
+            self._bar.set_description_str(text, refresh=False)
+            self._bar.refresh(nolock=True)
+
+    def close(self) -> None:
+        self._bar.close()
+        # Ctrl-C while a line was written has left more there than the bar knows of.
+        sys.stderr.write(f"\r{' ' * self._width}\r")
+        sys.stderr.flush()
+
+
+def _columns(stream: Any) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80  # some terminals say 0
+    except (OSError, ValueError):
+        return 80
+
+
+class _Tenths:
+    """A line for each tenth."""
+
+    def __init__(self, *, silent: bool) -> None:
+        self._said = 10 if silent else 0
+
+    def show(self, share: float, text: str) -> None:
+        tenth = int(10 * share)
+        if tenth > self._said:
+            self._said = tenth
+            _console("stderr", f"{10 * tenth:3d} %  {text}")
+
+    def close(self) -> None:
+        pass
+
+
+def _short(number: float) -> str:
+    """With three digits and a letter for the thousands."""
+    for letter in ("", "k", "M"):
+        if number < 999.5:
+            return f"{number:.3g}{letter}"
+        number /= 1000
+    return f"{number:.3g}G"
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds, and hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class _Console(logging.Handler):
+    """Writes to whatever sys.stdout or sys.stderr is at the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stream = getattr(sys, record.name)
+        stream.write(self.format(record) + "\n")
+
+
+_handler = _Console()
+
+
+def _console(stream: str, message: str) -> None:
+    _handler.handle(logging.LogRecord(stream, logging.INFO, __file__, 0, message, (), None))
+
+
+def say(message: str) -> None:
+    """Write a line that was asked for, and hand it to the logger "fastnn" as well."""
+    with _without_bars():
+        _console("stdout", message)
+        if logger.isEnabledFor(logging.INFO):
+            logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, message, (), None))
+
+
+def _without_bars() -> AbstractContextManager[Any]:
+    """No bar stands on the terminal meanwhile, neither ours nor one that a person has around several fits."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if tqdm is None:
+        return nullcontext()
+    cleared: AbstractContextManager[Any] = tqdm.external_write_mode(sys.stdout)
+    return cleared

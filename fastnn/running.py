@@ -1,0 +1,229 @@
+"""A run of the compiled loop: its memory, and how far it has got. It works in chunks, between which Python looks
+at signals and the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import compiled
+from fastnn.kernels import layout
+from fastnn.kernels.simd import LANES
+from fastnn.plan import Plan, Task, aligned_zeros, read_only
+
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+Data = tuple[Array, Array, Array]
+
+CHUNK_SECONDS = 0.05  # how long compiled code runs before Python may handle Ctrl-C
+FIRST_CHUNK_OPERATIONS = 2e7  # a few milliseconds, from which the speed is then known
+
+STATUS = {
+    layout.FINISHED: "finished",
+    layout.DIVERGED: "diverged",
+    layout.STOPPED: "stopped",
+    layout.CONVERGED: "converged",
+    layout.RUNNING: "interrupted",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What metrics compare: targets (n·K), row by row, and weights (n); and how much memory they need."""
+
+    targets: Array
+    weights: Array
+    work: int = 0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Rows that are looked at after each epoch: their plan, their packed data, and what metrics compare."""
+
+    plan: Plan
+    data: Data
+    measured: Measured | None = None
+
+
+class Run:
+    """All the memory of a run, and how far it has got.
+
+    Attributes
+    ----------
+    compile_seconds : what the code that it needs took to compile.
+    seconds_before : how long it had run already when it was resumed from a checkpoint.
+    """
+
+    compile_seconds = 0.0
+    seconds_before = 0.0
+
+    def __init__(
+        self,
+        plan: Plan,
+        data: Data,
+        parameters: Array,
+        task: Task,
+        measured: Measured | None = None,
+        validation: Validation | None = None,
+    ) -> None:
+        dtype, length = plan.dtype, plan.vector_length
+        lanes = LANES[dtype]
+        self.plan = plan
+        self.task = task
+        self.reals = plan.reals.copy()
+        self.data = tuple(read_only(array) for array in data)
+        sizes = [length, length, length, plan.state_length, length if task.monitor is not None else 0]
+        self.vectors = tuple(aligned_zeros(size + lanes, dtype) for size in sizes)
+        self.count = len(parameters)
+        self.vectors[0][: self.count] = parameters
+        shuffled = int(plan.numbers[layout.SAMPLES]) if plan.numbers[layout.SHUFFLED] else 0
+        self.order = np.zeros(shuffled + plan.stride, np.int64)  # and behind it the numbers of a tile's rows
+        self.scratch = plan.scratch()
+        # One epoch more than there will be: a line search that has ended one has begun the next.
+        self.records = np.zeros((task.epochs + 1) * task.columns), np.zeros(layout.SUMS)
+        self.cursor = np.zeros(layout.CURSOR, np.int64)
+        self.cursor[layout.TO_SHUFFLE] = self.cursor[layout.VALIDATED] = -1
+        if task.update is not None:
+            self.records[1][layout.PLATEAU_RATE] = task.update.settings[0]
+            self.records[1][layout.PLATEAU_BEST] = np.inf
+        self._validation = self._of_validation(validation)
+        work = max(1, *(part.work for part in (measured, validation and validation.measured) if part), 0)
+        self._measured = (
+            self._compared(measured),
+            self._compared(validation.measured if validation else None),
+            np.zeros(work),
+        )
+        compiled.train.prepare(dtype, *self._arguments(0))
+
+    def _of_validation(self, validation: Validation | None) -> tuple[Array, ...]:
+        nothing = read_only(np.zeros(1, self.plan.dtype))
+        if validation is None:
+            return np.zeros(1, np.int64), np.zeros(1), nothing, nothing, nothing
+        needed = validation.plan.scratch()
+        if len(needed) > len(self.scratch):
+            self.scratch = needed
+        return (
+            validation.plan.numbers,
+            validation.plan.reals,
+            *(read_only(array) for array in validation.data),
+        )
+
+    def _compared(self, measured: Measured | None) -> tuple[Array, Array, Array]:
+        if measured is None:
+            nothing = read_only(np.zeros(1, self.plan.dtype))
+            return nothing, nothing, np.zeros(1, self.plan.dtype)
+        return (
+            read_only(measured.targets),
+            read_only(measured.weights),
+            np.zeros(len(measured.targets), self.plan.dtype),
+        )
+
+    def _arguments(self, budget: int) -> tuple[Any, ...]:
+        return (
+            self.plan.numbers,
+            self.reals,
+            self.data,
+            self.order,
+            self.vectors,
+            self.scratch,
+            self.records,
+            self.cursor,
+            self._validation,
+            self._measured,
+            budget,
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether there is anything left to do."""
+        return bool(self.cursor[layout.STATUS] == layout.RUNNING)
+
+    @property
+    def status(self) -> str:
+        """The word for how it stands."""
+        return STATUS[int(self.cursor[layout.STATUS])]
+
+    @property
+    def epochs(self) -> int:
+        """How many are finished."""
+        return int(self.cursor[layout.EPOCH])
+
+    @property
+    def record(self) -> Doubles:
+        """(epochs, columns) what was kept of each finished epoch."""
+        columns = self.task.columns
+        return self.records[0][: self.epochs * columns].reshape(-1, columns)
+
+    @property
+    def losses(self) -> Doubles:
+        """The loss of each finished epoch."""
+        losses: Doubles = self.record[:, layout.LOSS_COLUMN]
+        return losses
+
+    @property
+    def parameters(self) -> Array:
+        """(P,) those after the last finished update, a view that cannot be written to."""
+        update = self.task.update
+        # A line search has its trials in the first vector.
+        searching = update is not None and update.line_search and self.cursor[layout.UPDATES] > 0
+        return read_only(self.vectors[2 if searching else 0][: self.count])
+
+    @property
+    def between_epochs(self) -> bool:
+        """Whether nothing of the next epoch has been done that could not be done again."""
+        begun = self.cursor[layout.FIRST] + self.cursor[layout.DONE]
+        return bool(begun == 0 and self.cursor[layout.VALIDATED] < 0)
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the last update, or of the first if there was none."""
+        numbers = self.plan.numbers
+        warm = self.reals[layout.WARM_EPOCHS] * -(-numbers[layout.SAMPLES] // numbers[layout.BATCH])
+        if self.cursor[layout.UPDATES] == 0 and warm > 0:
+            return float(self.reals[layout.WARM_RATE] / warm)
+        return float(self.reals[0])
+
+    @property
+    def gradient_norm(self) -> float:
+        """The Euclidean norm of the last update's gradient."""
+        gradient = self.vectors[1][: self.plan.vector_length].astype(np.float64)
+        with np.errstate(over="ignore"):
+            gradient *= self.records[1][layout.SCALE]
+        greatest = float(np.abs(gradient).max())
+        if greatest == 0.0 or not np.isfinite(greatest):
+            return greatest
+        # Of numbers that are at most 1: squares of great ones would overflow.
+        return greatest * float(np.linalg.norm(gradient / greatest))
+
+    @property
+    def samples(self) -> int:
+        """How many samples have been trained on, each as often as it was."""
+        rows = int(self.plan.numbers[layout.SAMPLES])
+        return self.epochs * rows + int(self.cursor[layout.FIRST] + self.cursor[layout.DONE])
+
+    def stop(self) -> None:
+        """End it, between two chunks."""
+        self.cursor[layout.STATUS] = layout.STOPPED
+
+    def pause_after_epoch(self, wanted: bool) -> None:
+        """Let the next chunk end with the epoch, or when it would end anyway."""
+        self.plan.numbers[layout.PAUSE_EVERY] = 1 if wanted else self.task.pause_every
+
+    def chunks(self) -> Iterator[None]:
+        """Run to the end; after each chunk the caller has its turn."""
+        samples = min(self.plan.tile, int(self.plan.numbers[layout.BATCH]))
+        budget = max(1, int(FIRST_CHUNK_OPERATIONS / (6 * samples * (self.plan.vector_length + 1))))
+        while self.running:
+            pauses = self.plan.numbers[layout.PAUSE_EVERY] > 0
+            start = time.perf_counter()
+            compiled.train(*self._arguments(budget))
+            seconds = max(time.perf_counter() - start, 1e-9)
+            if not pauses or seconds > CHUNK_SECONDS / 2:
+                budget = max(1, min(8 * budget, int(budget * CHUNK_SECONDS / seconds)))
+            yield

@@ -1,0 +1,158 @@
+"""The oracle fails when something is wrong in the kernels, which run as plain Python here."""
+
+from __future__ import annotations
+
+KERNELS = """
+import sys
+import numpy as np
+from fastnn.activations import ACTIVATIONS
+from fastnn.kernels import bounds, calls, dense, loop, metrics, regularizing_layers, stopping
+from fastnn.loss_kinds import LOSSES
+from fastnn.optimizers import SGD
+from fastnn.schedules import CosineDecay
+from tests.oracle import compare_gradients, compare_runs
+from tests.problems import call, problem
+
+def compare():
+    p = problem(np.random.default_rng(1), (3, 5, 3), 21, weighted=True)
+    compare_gradients(p)
+    compare_runs(p, 1e-9, epochs=2, batch_size=8, optimizer=call("SGD", 0.01, momentum=0.9))
+    # More rows than a tile has.
+    compare_gradients(problem(np.random.default_rng(1), (1, 3, 1), 900))
+
+def layers(of):
+    return [of.Dense(4, "tanh", l1=0.01, max_norm=0.9), of.LayerNormalization(0.01), of.Dropout(0.25),
+            of.Dense(2, l2=0.05)]
+
+def compare_all():
+    p = problem(np.random.default_rng(1), (3, 2), 14, layers=layers)
+    compare_runs(
+        p, 1e-9, epochs=4, batch_size=5, metrics=["mse"], validation_split=0.3,
+        optimizer=call("SGD", call("schedules.CosineDecay", 0.02, epochs=4), clip_norm=0.3),
+        early_stopping=call("EarlyStopping", min_delta=0.05, patience=9),
+    )
+
+def activation(right):
+    def wrong(z):
+        value, slope = right(z)
+        return value, slope * (1 + 1e-10)
+    return wrong
+
+def loss(right):
+    def wrong(z, y, t, a, b):
+        value, slope = right(z, y, t, a, b)
+        return value * (1 + 1e-10), slope
+    return wrong
+
+def loss_slope(right):
+    def wrong(z, y, t, a, b):
+        value, slope = right(z, y, t, a, b)
+        return value, slope * (1 + 1e-10)
+    return wrong
+
+def weight_gradient(right):
+    def wrong(x, d, dw, db, shape, inputs, add):
+        right(x, d, dw, db, shape, inputs, add)
+        dw[shape[2] * inputs - 1] *= 1 + 1e-6
+    return wrong
+
+def bias_gradient(right):
+    def wrong(x, d, dw, db, shape, inputs, add):
+        right(x, d, dw, db, shape, inputs, add)
+        db[shape[2] - 1] *= 1 + 1e-6
+    return wrong
+
+def added(right):
+    return lambda x, d, dw, db, shape, inputs, add: right(x, d, dw, db, shape, inputs, False)
+
+def momentum(right):
+    def wrong(p, g, previous, state, memory, settings, *others):
+        settings = settings * 1.0
+        settings[1] *= 1 - 1e-6
+        return right(p, g, previous, state, memory, settings, *others)
+    return staticmethod(wrong)
+
+def shuffling(right):
+    return lambda order, start, remaining, steps: right(order, start + np.uint64(1), remaining, steps)
+
+def weights(right):
+    def wrong(address, z, y, t, w, *others):
+        return right(address, z, y, t, np.sign(w), *others)
+    return wrong
+
+def padding(right):
+    def wrong(address, z, y, t, w, *others):
+        return right(address, z, y, t, np.maximum(w, 1e-6), *others)
+    return wrong
+
+def penalty(right):
+    def wrong(parameters, gradient, places, settings, count, weight):
+        return right(parameters, gradient, places, settings, count, weight * (1 + 1e-3))
+    return wrong
+
+def clip(right):
+    return lambda gradient, count, scale, value, norm: right(gradient, count, scale * (1 + 1e-6), value, norm)
+
+def constraint(right):
+    return lambda *arguments: None
+
+def mask(right):
+    def wrong(x, y, d, rate, rows, epoch, *others):
+        right(x, y, d, rate, rows, epoch + 1, *others)
+    return wrong
+
+def mask_back(right):
+    return lambda *arguments: None
+
+def normalization_back(right):
+    def wrong(z, d, before, gain, dw, *others):
+        right(z, d, before, gain, dw, *others)
+        before[0] *= 1.01
+    return wrong
+
+def schedule(right):
+    return staticmethod(lambda settings, updates, each_epoch: right(settings, updates + 1e-6, each_epoch))
+
+def best(right):
+    return lambda plan, numbers, row, sums, cursor: right(plan, numbers, row, sums, cursor) or True
+
+def metric(right):
+    def wrong(*arguments):
+        right(*arguments)
+        arguments[-1][0] *= 1 + 1e-6
+    return wrong
+
+MSE = LOSSES["mse"].formulas["any"]
+FAULTS = [
+    (activation, ACTIVATIONS["tanh"], "kernel"), (loss, MSE, "kernel"), (loss_slope, MSE, "kernel"),
+    (weight_gradient, dense, "backward_weights"), (bias_gradient, dense, "backward_weights"),
+    (added, dense, "backward_weights"), (momentum, SGD, "kernel"), (shuffling, loop, "shuffle"),
+    (weights, calls, "loss"), (padding, calls, "loss"),
+]
+OF_TRAINING = [
+    (penalty, bounds, "penalty"), (clip, bounds, "clip"), (constraint, bounds, "constraint"),
+    (mask, regularizing_layers, "drop"), (mask_back, regularizing_layers, "drop_backward"),
+    (normalization_back, regularizing_layers, "normalize_backward"), (schedule, CosineDecay, "kernel"),
+    (best, stopping, "better"), (metric, metrics, "mse"),
+]
+for compared, faults in (compare, FAULTS), (compare_all, OF_TRAINING):
+    compared()
+    for fault, module, name in faults:
+        right = vars(module)[name]
+        wrong = fault(getattr(module, name))
+        # Classes and dictionaries of modules take anything, but for those that are frozen.
+        (type if isinstance(module, type) else object).__setattr__(module, name, wrong)
+        try:
+            compared()
+        except AssertionError as error:
+            assert not str(error).startswith(("read past", "write past")), error
+        else:
+            sys.exit(f"nothing found the fault of {fault.__name__} in {name}")
+        (type if isinstance(module, type) else object).__setattr__(module, name, right)
+    compared()
+print(len(FAULTS), len(OF_TRAINING))
+"""
+
+
+def test_faults_in_the_kernels(run_python):
+    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["10", "9"]
