@@ -1,4 +1,4 @@
-"""Measure: ``python -m bench.compare`` answers all questions in about ten minutes and writes bench/results."""
+"""Measure: ``python -m bench.compare`` answers all questions in a quarter of an hour and writes bench/results."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench import circle, machine, peak, sizes, start, store
+from bench import accuracy, circle, digits, lbfgs, machine, overhead, peak, sizes, start, store
 from bench.interleave import ROUNDS
 from bench.problems import DENSITIES, NETWORKS, Problem
 
 Rows = list[dict[str, Any]]
 DTYPES = ("float64", "float32")
+OF_REAL_DATA = ("digits", "overhead", "lbfgs", "accuracy")  # scikit-learn has it
 
 
 def _grid(question: str, options: argparse.Namespace) -> Rows:
@@ -52,11 +54,39 @@ def _start(options: argparse.Namespace) -> Rows:
     return rows
 
 
+def _digits(options: argparse.Namespace) -> Rows:
+    rows = digits.measure(options.rounds)
+    _say(rows, "digits", "library", "dtype", "layout")
+    return rows
+
+
+def _overhead(options: argparse.Namespace) -> Rows:
+    rows = [row for dtype in DTYPES for row in overhead.measure(dtype, options.rounds)]
+    _say(rows, "overhead", "batches", "dtype", "way")
+    return rows
+
+
+def _lbfgs(options: argparse.Namespace) -> Rows:
+    rows = [row for task in lbfgs.TASKS.values() for row in lbfgs.measure(task(), options.rounds)]
+    _say(rows, "lbfgs", "task", "start")
+    return rows
+
+
+def _accuracy(options: argparse.Namespace) -> Rows:
+    rows = accuracy.measure()
+    _say(rows, "accuracy", "library", "dtype", "seed")
+    return rows
+
+
 QUESTIONS: dict[str, Callable[[argparse.Namespace], Rows]] = {
     "circle": partial(_grid, "circle"),
     "regression": partial(_grid, "regression"),
     "peak": _peak,
     "sizes": _sizes,
+    "digits": _digits,
+    "overhead": _overhead,
+    "lbfgs": _lbfgs,
+    "accuracy": _accuracy,
     "start": _start,
 }
 
@@ -85,6 +115,9 @@ def main() -> None:
         parser.error(f"there is no question {unknown[0]!r}; there are {', '.join(QUESTIONS)}")
     whole = tuple(options.densities) == DENSITIES and options.networks == names
     for question in options.questions or QUESTIONS:
+        if question in OF_REAL_DATA and not find_spec("sklearn"):
+            print(f"{question}: left out, for its data scikit-learn is needed", file=sys.stderr)
+            continue
         began, load = time.perf_counter(), machine.Load()
         rows = QUESTIONS[question](options)
         seconds, others = time.perf_counter() - began, round(load.of_others, 3)

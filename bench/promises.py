@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from bench.start import FIRST_TIME, FIT_NAME
 from bench.store import Results
-from bench.tables import best_layouts, number, rows_of, table
+from bench.tables import accuracies, best_layouts, number, quoted, rows_of, table
 
+OVER_DIGITS = {("scikit-learn", "float64"): 6.0, ("PyTorch", "float32"): 15.0, ("JAX", "float32"): 1.8}
+OVER_NUMBA = {"import fastnn": 0.1, "fastnn train circle": 0.7, FIT_NAME: 0.8}
+FIRST = {"fastnn train circle": 8.0, FIT_NAME: 10.0}
 OVER_JAX = {"2-4-1": 3.0, "2-16-16-1": 2.0, "2-64-64-1": 1.1}
 
 
@@ -51,17 +56,42 @@ def _grid(results: Results) -> Iterator[Promise]:
                 yield Promise(f"{where}: times as fast as JAX", least["to_fastnn"], bound)
 
 
+def _training(results: Results) -> Iterator[Promise]:
+    for row in best_layouts(rows_of(results, "digits")):
+        bound = OVER_DIGITS.get((row["library"], row["dtype"]))
+        if bound:
+            name = f"an epoch of digits, {row['dtype']}: times as fast as {row['library']}"
+            yield Promise(name, row["to_fastnn"], bound)
+    watched = [row for row in rows_of(results, "overhead") if row["way"].endswith("early stopping")]
+    for row in watched:
+        name = f"{row['way']}, {row['batches']} {row['dtype']}: forward passes of the validation rows"
+        yield Promise(name, row["more_forward"], 1.0, False)
+    descents = rows_of(results, "lbfgs")
+    for task in dict.fromkeys(row["task"] for row in descents):
+        ratios = [row["to_fastnn"] for row in descents if row["task"] == task]
+        name = f"L-BFGS on {task} to the same loss, median of {len(ratios)} starts: times as fast as scikit-learn"
+        yield Promise(name, statistics.median(ratios), 5.0)
+    means = {who: statistics.mean(values) for who, values in accuracies(results).items()}
+    ours = {dtype: mean for (library, dtype), mean in means.items() if library == "fastnn"}
+    for (library, dtype), mean in means.items():
+        if library != "fastnn":
+            name = f"accuracy on digits, {dtype}: points from {library}'s, either way"
+            yield Promise(name, round(abs(ours[dtype] - mean), 3), 0.5, False)
+
+
 def _others(results: Results) -> Iterator[Promise]:
     for row in rows_of(results, "peak"):
         if row["what"] != "peak" and row["dtype"] == "float64":
             yield Promise(f"[{row['what'].replace('-', ', ')}] float64: share of FMA peak", row["share"], 0.5)
     start = {row["what"]: row for row in rows_of(results, "start")}
-    if start:
-        more = "seconds more than `import numba`"
-        yield Promise(f"`import fastnn`: {more}", start["import fastnn"]["over_numba"], 0.1, False)
-        yield Promise(f"`fastnn train circle`: {more}", start["fastnn train circle"]["over_numba"], 0.7, False)
-        first = start["fastnn train circle, the first time"]["seconds"]
-        yield Promise("`fastnn train circle`, the first time: seconds", first, 8.0, False)
+    for what, bound in OVER_NUMBA.items():
+        if what in start:
+            name = f"{quoted(what)}: seconds more than `import numba`"
+            yield Promise(name, start[what]["over_numba"], bound, False)
+    for what, bound in FIRST.items():
+        if what + FIRST_TIME in start:
+            name = f"{quoted(what)}{FIRST_TIME}: seconds"
+            yield Promise(name, start[what + FIRST_TIME]["seconds"], bound, False)
     sizes = rows_of(results, "sizes")
     for dtype in dict.fromkeys(row["dtype"] for row in sizes):
         cost = [row["of_100"] for row in sizes if row["dtype"] == dtype and "of_100" in row]
@@ -75,5 +105,5 @@ def _others(results: Results) -> Iterator[Promise]:
 
 def promises(results: Results) -> str:
     """A table of all."""
-    found = [*_grid(results), *_others(results)]
+    found = [*_grid(results), *_training(results), *_others(results)]
     return table(["", "wanted", "measured", ""], [promise.line() for promise in found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,12 +20,17 @@ def rows_of(results: Results, question: str) -> list[Row]:
     return list(results["questions"].get(question, {"rows": []})["rows"])
 
 
+def cost(row: Row) -> float:
+    """What a row of a comparison took."""
+    return float(row["ns"] if "ns" in row else row["ms"])
+
+
 def best_layouts(rows: Iterable[Row]) -> list[Row]:
     """Of each library and dtype in a cell, the row with the fastest layout."""
     best: dict[tuple[Any, ...], Row] = {}
     for row in rows:
-        key = tuple(row[name] for name in ("network", "density", "library", "dtype"))
-        if key not in best or row["ns"] < best[key]["ns"]:
+        key = tuple(row.get(name) for name in ("network", "density", "library", "dtype"))
+        if key not in best or cost(row) < cost(best[key]):
             best[key] = row
     return sorted(best.values(), key=lambda row: (ORDER.index(row["library"]), row["dtype"] == "float32"))
 
@@ -57,10 +63,15 @@ def span(values: Iterable[float], unit: str = "") -> str:
     return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
 
 
+def quoted(what: str) -> str:
+    """As code, if it is a command and not a description."""
+    return what if "," in what else f"`{what}`"
+
+
 def _cell(row: Row) -> str:
     if row["library"] == "fastnn":
-        return f"**{number(row['ns'])}**"
-    return f"{number(row['ns'])} ({times(row['to_fastnn'])})"
+        return f"**{number(cost(row))}**"
+    return f"{number(cost(row))} ({times(row['to_fastnn'])})"
 
 
 def _grid(results: Results, question: str) -> str:
@@ -106,13 +117,94 @@ def regression(results: Results) -> str:
     return _grid(results, "regression")
 
 
+def digits(results: Results) -> str:
+    """An epoch of mini-batches, by library and dtype."""
+    rows = best_layouts(rows_of(results, "digits"))
+    dtypes = ("float64", "float32")
+    lines = []
+    for library in dict.fromkeys(row["library"] for row in rows):
+        cells = {row["dtype"]: _cell(row) for row in rows if row["library"] == library}
+        lines.append([f"**{library}**" if library == "fastnn" else library, *(cells.get(d, "") for d in dtypes)])
+    rivals = [row for row in rows if row["library"] != "fastnn"]
+    variants = [f"{label(row)} {row['layout']}" for row in rivals if row["layout"]]
+    rounds = results["questions"]["digits"]["rounds"]
+    note = (
+        "In brackets, how many times fastnn's time in the same dtype (median of the ratios in "
+        f"{rounds} rounds). fastnn is on one thread. Of several ways to write it, the fastest "
+        f"is shown: {'; '.join(variants)}."
+    )
+    compiled = [row["compile_seconds"] for row in rivals if row["library"] == "JAX"]
+    if compiled:
+        note += f" JAX compiles its loop in {span(compiled, ' s')}, which is not counted."
+    return table(["ms an epoch", *dtypes], lines) + f"\n\n{note}"
+
+
+def overhead(results: Results) -> str:
+    """What watching costs, in forward passes of the validation rows."""
+    rows = rows_of(results, "overhead")
+    kinds = list(dict.fromkeys((row["batches"], row["dtype"]) for row in rows))
+    lines = []
+    for way in dict.fromkeys(row["way"] for row in rows):
+        here = {(row["batches"], row["dtype"]): row for row in rows if row["way"] == way}
+        if way == "nothing":
+            lines.append(["µs an epoch, unwatched", *(number(here[kind]["us"]) for kind in kinds)])
+            lines.append(["µs a forward pass", *(number(here[kind]["forward_us"]) for kind in kinds)])
+        else:
+            more = (here[kind] for kind in kinds)
+            cells = (f"{number(row['more_us'])} ({row['more_forward']:.2f})" for row in more)
+            lines.append([f"more with {way}", *cells])
+    return table(["", *(f"{batches}<br>{dtype}" for batches, dtype in kinds)], lines)
+
+
+def lbfgs(results: Results) -> str:
+    """To the same loss, over several starts."""
+    rows = rows_of(results, "lbfgs")
+    lines = []
+    for task in dict.fromkeys(row["task"] for row in rows):
+        here = [row for row in rows if row["task"] == task]
+        lines.append(
+            [
+                f"{task}, [{here[0]['network'].replace('-', ', ')}]",
+                *(span(row[name] for row in here) for name in ("sklearn_iterations", "iterations")),
+                number(statistics.median(row["sklearn_ms"] for row in here)),
+                f"**{number(statistics.median(row['ms'] for row in here))}**",
+                f"{times(statistics.median(row['to_fastnn'] for row in here))}"
+                f" ({span(row['to_fastnn'] for row in here)})",
+            ]
+        )
+    head = ["", "iterations, scikit-learn", "fastnn", "ms, scikit-learn", "fastnn", "times as fast"]
+    lost = [f"{row['task']} from start {row['start']}" for row in rows if not row["iterations"]]
+    failed = f"\n\nfastnn does not reach the loss on {', '.join(lost)}." if lost else ""
+    return table(head, lines) + failed
+
+
+def accuracies(results: Results) -> dict[tuple[str, str], list[float]]:
+    """Percent of the held-out rows, for each seed, by library and dtype."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in rows_of(results, "accuracy"):
+        found.setdefault((row["library"], row["dtype"]), []).append(100.0 * row["accuracy"])
+    return found
+
+
+def accuracy(results: Results) -> str:
+    """On the digits, by seed."""
+    found = accuracies(results)
+    seeds = dict.fromkeys(row["seed"] for row in rows_of(results, "accuracy"))
+    lines = []
+    for (library, dtype), values in found.items():
+        name = f"**{library} {dtype}**" if library == "fastnn" else f"{library} {dtype}"
+        mean = f"{statistics.mean(values):.2f}"
+        lines.append([name, *(f"{value:.2f}" for value in values), f"**{mean}**" if library == "fastnn" else mean])
+    return table(["% right", *(f"seed {seed}" for seed in seeds), "mean"], lines)
+
+
 def start(results: Results) -> str:
     """Whole processes."""
     return table(
         ["a whole process", "seconds", "more than `import numba`"],
         [
             [
-                f"`{row['what']}`" if "," not in row["what"] else row["what"],
+                quoted(row["what"]),
                 f"{row['seconds']:.2f}",
                 "" if row["over_numba"] is None else f"{row['over_numba']:+.2f}",
             ]
@@ -163,6 +255,10 @@ def machine(results: Results) -> str:
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "circle": circle,
     "regression": regression,
+    "digits": digits,
+    "overhead": overhead,
+    "lbfgs": lbfgs,
+    "accuracy": accuracy,
     "start": start,
     "peak": peak,
     "sizes": sizes,

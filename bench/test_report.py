@@ -101,6 +101,65 @@ def test_promises_name_the_missed(results: Results) -> None:
     assert all("**missed**" in line for line in missed)
 
 
+def trained(path: Path) -> Results:
+    """Of the questions about training on real data, with JAX a little ahead in float32."""
+    compared = [
+        {
+            "network": "64-64-10",
+            "library": library,
+            "dtype": dtype,
+            "layout": layout,
+            "ms": ms,
+            "to_fastnn": ms,
+            "compile_seconds": 1.0,
+        }
+        for dtype in ("float64", "float32")
+        for library, layout, ms in (
+            ("scikit-learn", "all threads", 9.0),
+            ("scikit-learn", "1 thread", 7.0),
+            ("JAX", "each", 3.0 if dtype == "float64" else 0.9),
+            ("fastnn", "", 1.0),
+        )
+    ]
+    watched = [
+        {"batches": "full batch", "dtype": "float64", "way": way, "us": 300.0, "forward_us": 100.0}
+        | {"more_us": 100.0 * more, "more_forward": more}
+        for way, more in (("nothing", 0.0), ("validation", 0.9), ("validation, early stopping", 1.2))
+    ]
+    descents = [
+        {"task": "digits", "network": "64-64-10", "start": start, "iterations": count, "sklearn_iterations": 40}
+        | {"ms": 10.0, "sklearn_ms": 60.0, "to_fastnn": 6.0 if count else 0.0}
+        for start, count in enumerate((41, 39, 0))
+    ]
+    right = [
+        {"library": library, "dtype": "float64", "seed": seed, "accuracy": share + 0.01 * seed}
+        for library, share in (("scikit-learn", 0.96), ("fastnn", 0.966))
+        for seed in (0, 1)
+    ]
+    answers = {"digits": compared, "overhead": watched, "lbfgs": descents, "accuracy": right}
+    for question, found in answers.items():
+        store.add(path, question, found, rounds=7, others=0.0)
+    return store.read(path)
+
+
+def test_training_on_real_data(tmp_path: Path) -> None:
+    """The fastest way of each library; what is lost, not reached or missed says so."""
+    found = report.blocks(trained(tmp_path / "2026-01-02-some-cpu.json"), None)
+    assert "| scikit-learn | 7 (7×) | 7 (7×) |" in found["digits"]
+    assert "| JAX | 3 (3×) | 0.9 (0.9×, fastnn loses) |" in found["digits"]
+    assert "| **fastnn** | **1** | **1** |" in found["digits"]
+    assert "| more with validation | 90 (0.90) |" in found["overhead"]
+    assert "6× (0 to 6)" in found["lbfgs"]
+    assert "does not reach the loss on digits from start 2" in found["lbfgs"]
+    assert "| **fastnn float64** | 96.60 | 97.60 | **97.10** |" in found["accuracy"]
+    missed = [line for line in found["promises"].splitlines() if "**missed**" in line]
+    assert [line.split(":")[0].strip("| ") for line in missed] == [
+        "an epoch of digits, float32",
+        "validation, early stopping, full batch float64",
+        "accuracy on digits, float64",
+    ]
+
+
 def test_plot_is_the_same_again(results: Results, tmp_path: Path) -> None:
     """No date, no random names: drawn twice, it is the same file."""
     pytest.importorskip("matplotlib")

@@ -12,11 +12,15 @@ from bench import start
 pytestmark = pytest.mark.compiled
 
 
+PROGRAMS = pytest.mark.parametrize("code", start.COMPILING.values(), ids=["circle", "digits"])
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder with the compiled code of ``fastnn train circle``."""
+    """A folder with the compiled code of all programs."""
     folder = str(tmp_path_factory.mktemp("cache"))
-    start.process(start.TRAIN, folder)
+    for code in start.COMPILING.values():
+        start.process(code, folder)
     assert any(files for _, _, files in os.walk(folder))
     return folder
 
@@ -30,14 +34,16 @@ def test_import(benchmark: BenchmarkFixture, module: str, tmp_path: object) -> N
 
 
 @pytest.mark.slow
-def test_train_warm(benchmark: BenchmarkFixture, cache: str) -> None:
-    """``fastnn train circle`` with its compiled code on disk."""
+@PROGRAMS
+def test_warm(benchmark: BenchmarkFixture, cache: str, code: str) -> None:
+    """With its compiled code on disk."""
     benchmark.group = "start"
-    benchmark.pedantic(start.process, args=(start.TRAIN, cache), rounds=5, warmup_rounds=1)
+    benchmark.pedantic(start.process, args=(code, cache), rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.slow
-def test_train_cold(benchmark: BenchmarkFixture) -> None:
-    """``fastnn train circle`` with nothing compiled."""
+@PROGRAMS
+def test_cold(benchmark: BenchmarkFixture, code: str) -> None:
+    """With nothing compiled."""
     benchmark.group = "start"
-    benchmark.pedantic(start.train_cold, rounds=start.COLD_ROUNDS)
+    benchmark.pedantic(start.cold, args=(code,), rounds=start.COLD_ROUNDS)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core import event
 
 from fastnn import kernels
 from fastnn.kernels import calls, loop, rows
@@ -149,28 +150,60 @@ def seconds_spent() -> float:
     return getattr(_spent, "seconds", 0.0)
 
 
+class _Notice(event.Listener):  # type: ignore[misc]
+    """Says on stderr what is being compiled, once, if that takes long; to load what is on disk is no compiling."""
+
+    def __init__(self, message: str) -> None:
+        self._message: str | None = message
+        self._compiling = self._late = False
+        self._timer = threading.Timer(SECONDS_BEFORE_NOTICE, self._time_is_up)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def on_start(self, event: Any) -> None:
+        """Something is about to be compiled."""
+        self._compiling = True
+        self._say()
+
+    def on_end(self, event: Any) -> None:
+        """It is compiled."""
+
+    def _time_is_up(self) -> None:
+        self._late = True
+        self._say()
+
+    def _say(self) -> None:
+        if self._compiling and self._late and self._message is not None:
+            message, self._message = self._message, None
+            print(message, file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        """Say no more."""
+        self._message = None
+        self._timer.cancel()
+
+
 @contextmanager
 def preparing(what: str, dtype: np.dtype[Any], usual: str) -> Iterator[None]:
     """One thread at a time; and if it takes long, say on stderr what is going on."""
     global _depth
     start = time.perf_counter()
     with _lock:
-        _depth += 1
-        if _depth == 1:
-            message = (
-                f"fastnn: compiling {what} for {dtype}; "
-                f"this takes {usual}, once on this machine (the result is kept on disk)"
-            )
-            timer = threading.Timer(SECONDS_BEFORE_NOTICE, lambda: print(message, file=sys.stderr, flush=True))
-            timer.daemon = True
-            timer.start()
-        try:
+        if _depth > 0:
             yield
+            return
+        _depth += 1
+        notice = _Notice(
+            f"fastnn: compiling {what} for {dtype}; "
+            f"this takes {usual}, once on this machine (the result is kept on disk)"
+        )
+        try:
+            with event.install_listener("numba:compile", notice):
+                yield
         finally:
             _depth -= 1
-            if _depth == 0:
-                timer.cancel()
-                _spent.seconds = seconds_spent() + time.perf_counter() - start
+            notice.stop()
+            _spent.seconds = seconds_spent() + time.perf_counter() - start
 
 
 def kept_on_disk(make: Callable[..., Any]) -> Any:

@@ -260,6 +260,7 @@ print(json.dumps([history.compile_seconds, history.run_seconds, sum(stats.cache_
 """
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_second_process_finds_the_first_ones_code(run_python, tmp_path):
     first, second = (run_python(FIT, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
