@@ -188,6 +188,7 @@ print(net.predict([[1.0]])[0, 0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_it_is_kept_on_disk(run_python, tmp_path):
     def run(number):
