@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_SEED = 2**63 - 1
 MOST_EPOCHS = 10**9
+OF_LABELS = ("accuracy", "precision", "recall", "f1", "confusion_matrix")  # metrics of what outputs say
 MOST_FOR_NEWTON = 2000  # parameters: a table of 32 MB
 
 
@@ -232,8 +233,15 @@ def _metrics(
         metric.check_targets(rows.given, loss.name)
         if validation is not None:
             metric.check_targets(validation.given, loss.name, "y of the validation rows")
+        # Which class outputs say is found tile by tile, and quicker.
+        of_labels = metric.kernel in OF_LABELS and settings[metric_kernels.MODE] == metric_kernels.GREATEST
+        if of_labels:
+            settings[metric_kernels.MODE] = metric_kernels.LABELS
         part = MetricPart(
-            getattr(metric_kernels, metric.kernel), tuple(settings.tolist()), metric.out_size(net.outputs)
+            getattr(metric_kernels, metric.kernel),
+            tuple(settings.tolist()),
+            metric.out_size(net.outputs),
+            of_labels,
         )
         found.append(
             training.MetricOption(

@@ -79,6 +79,7 @@ class MetricPart:
     kernel: Any
     settings: tuple[float, ...]
     width: int = 1  # how many numbers it is
+    of_labels: bool = False  # whether it compares labels: what outputs say, and what is so
 
 
 @dataclass(frozen=True)
@@ -372,7 +373,8 @@ def _put_metrics(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: 
     entries: list[int] = []
     for metric, column in zip(task.metrics, columns, strict=True):
         address = parts.address_of(parts.metric, metric.kernel, dtype)
-        entries += [address, lists.add_real(*metric.settings), column]
+        entries += [address, lists.add_real(*metric.settings), column, int(metric.of_labels)]
+        head[layout.OF_LABELS if metric.of_labels else layout.OF_OUTPUTS] = 1
     head[layout.METRIC_LIST] = lists.add_whole(*entries)
 
 

@@ -35,7 +35,9 @@ STATUS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What metrics compare: targets (n·K), row by row, and weights (n); and how much memory they need."""
+    """What metrics compare: targets (n·K), row by row, and behind them labels (n) if they want these, and weights
+    (n); and how much memory they need.
+    """
 
     targets: Array
     weights: Array

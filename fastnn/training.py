@@ -224,7 +224,10 @@ def _measured(rows: Rows, options: Options) -> Measured | None:
     work = max(metric.work(len(rows.X)) for metric in options.metrics)
     weights = rows.weighted().weights
     assert weights is not None
-    return Measured(rows.given.reshape(-1), weights, work)
+    targets = rows.given.reshape(-1)
+    if any(metric.part.of_labels for metric in options.metrics):
+        targets = np.concatenate([targets, rows.given.argmax(axis=1).astype(rows.dtype)])
+    return Measured(targets, weights, work)
 
 
 def named_columns(task: Task, options: Options) -> dict[str, tuple[int, tuple[int, ...]]]:

@@ -46,7 +46,9 @@ from __future__ import annotations
     FIRST_TRAINED,  # the first layer whose parameters are trained
     IDENTIFIED,  # 1: dropout asks for the number of each row
     METRICS,  # how many
-    METRIC_LIST,  # the place in the plan of (address, settings, column) for each
+    METRIC_LIST,  # the place in the plan of (address, settings, column, 1 if it is of labels) for each
+    OF_OUTPUTS,  # 1: one of them is of the outputs,
+    OF_LABELS,  # 1: one is of labels, which stand behind the outputs
     COLUMNS,  # numbers kept of an epoch: LOSS_COLUMN …
     RATE_COLUMN,  # its place, -1: not kept
     VALIDATION_COLUMN,  # of the loss of the validation rows, -1: there are none
@@ -61,7 +63,7 @@ from __future__ import annotations
     GRADIENT_ROW,  # and for the gradient by the outputs
     FETCH_AHEAD,  # 1: tiles are asked for from memory before their turn comes
     HEAD,
-) = range(52)
+) = range(54)
 
 EVALUATE, GRADIENT, TRAIN = range(3)
 

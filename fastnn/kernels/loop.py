@@ -37,6 +37,7 @@ from fastnn.kernels.layout import (
     FROZEN,
     FROZEN_LIST,
     GAUSS_NEWTON,
+    GRADIENT_ROW,
     IDENTIFIED,
     INPUT_ROW,
     INPUTS,
@@ -50,6 +51,8 @@ from fastnn.kernels.layout import (
     MOVED,
     NEWTON_WORK,
     NOT_FINITE,
+    OF_LABELS,
+    OF_OUTPUTS,
     OPTIMIZER,
     OUTPUTS,
     PACKED,
@@ -87,7 +90,7 @@ from fastnn.kernels.layout import (
     WEIGHTED,
 )
 from fastnn.kernels.random import key, shuffle
-from fastnn.kernels.rows import gather, scatter
+from fastnn.kernels.rows import gather, say, scatter
 from fastnn.kernels.simd import fill, load, offset, store, total, transpose, width
 
 SHUFFLE_STEPS = 16384  # rows shuffled for one unit of a chunk's budget: about a tile's time
@@ -151,6 +154,25 @@ def _number_rows(plan: Any, order: Any, first: int, samples: int, count: int) ->
 
 
 @kernel
+def _note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: int, count: int) -> None:
+    """Overwrite, for the metrics, the predictions of a tile's rows, and behind all of those the classes they say.
+
+    Overwrites the scratch rows of the gradient by the outputs.
+    """
+    stride, outputs = plan[STRIDE], plan[OUTPUTS]
+    if plan[OF_OUTPUTS] != 0:
+        for s in range(count):
+            at = first + s
+            scatter(y, stride, s, predictions, order[at] if plan[SHUFFLED] != 0 else at, outputs)
+    if plan[OF_LABELS] != 0:
+        said, labels = offset(scratch, plan[GRADIENT_ROW] * stride), offset(predictions, plan[SAMPLES] * outputs)
+        say(y, stride, count, outputs, said)
+        for s in range(count):
+            at = first + s
+            labels[order[at] if plan[SHUFFLED] != 0 else at] = said[s]
+
+
+@kernel
 def _tile(
     plan: Any,
     numbers: Any,
@@ -186,12 +208,9 @@ def _tile(
     training = plan[TASK] != EVALUATE
     add = done > 0
     y = tile.forward(plan, numbers, parameters, x, scratch, samples, training, (rows, cursor[EPOCH]))
+    _note(plan, y, scratch, order, predictions, first + done, count)
     sums[BATCH_LOSS] += tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[BATCH_WEIGHT] += _sum(w, samples) if plan[WEIGHTED] != 0 else count
-    if plan[METRICS] != 0:
-        for s in range(count):
-            at = first + done + s
-            scatter(y, stride, s, predictions, order[at] if plan[SHUFFLED] != 0 else at, plan[OUTPUTS])
     if plan[GAUSS_NEWTON] != 0:
         work, factor = offset(vectors[3], plan[NEWTON_WORK]), 2.0 * numbers[plan[LOSS_SETTINGS]]
         calls.gauss_newton(
@@ -293,10 +312,14 @@ def _finish_batch(plan: Any, numbers: Any, vectors: tuple, sums: Any, cursor: An
 def _measure(plan: Any, numbers: Any, measured: tuple, row: Any) -> None:
     """Overwrite an epoch's metrics."""
     for i in range(plan[METRICS]):
-        place = offset(plan, plan[METRIC_LIST] + 3 * i)
+        place = offset(plan, plan[METRIC_LIST] + 4 * i)
         targets, weights, predictions, work = measured
         settings, out = offset(numbers, place[1]), offset(row, place[2])
-        calls.metric(place[0], predictions, targets, weights, plan[SAMPLES], plan[OUTPUTS], settings, work, out)
+        outputs, start = plan[OUTPUTS], 0
+        if place[3] != 0:
+            outputs, start = 1, plan[SAMPLES] * plan[OUTPUTS]
+        predicted, given = offset(predictions, start), offset(targets, start)
+        calls.metric(place[0], predicted, given, weights, plan[SAMPLES], outputs, settings, work, out)
 
 
 @kernel
@@ -312,11 +335,9 @@ def _validate(
     x = offset(inputs, number * plan[INPUTS] * stride)
     t, w = offset(targets, number * plan[OUTPUTS] * stride), offset(weights, number * stride)
     y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (cursor, cursor[EPOCH]))
+    _note(plan, y, scratch, cursor, predictions, done, count)
     sums[VALIDATION_LOSS] += tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[VALIDATION_WEIGHT] += _sum(w, samples)
-    if plan[METRICS] != 0:
-        for s in range(count):
-            scatter(y, stride, s, predictions, done + s, plan[OUTPUTS])
     cursor[VALIDATED] = done + count
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from fastnn.kernels import tile
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import EPOCHS, INPUT_ROW, INPUTS, OUTPUTS, STRIDE, TILE
-from fastnn.kernels.simd import offset, width
+from fastnn.kernels.simd import fill, load, offset, select, store, width
 
 
 @inlined
@@ -25,6 +25,21 @@ def scatter(source: Any, stride: int, sample: int, target: Any, row: int, count:
     """Overwrite a row (K) of the target with one sample's lane in ``count`` rows of the source."""
     for k in range(count):
         target[row * count + k] = source[k * stride + sample]
+
+
+@kernel
+def say(y: Any, stride: int, samples: int, outputs: int, said: Any) -> None:
+    """Overwrite said (S) with each sample's class: the first of its greatest outputs (K, S), -1 if one is NaN."""
+    for s in range(0, samples, width(y)):
+        greatest = load(y, s)
+        best, flaw = fill(greatest, 0.0), select(greatest == greatest, fill(greatest, 0.0), 1.0)
+        for k in range(1, outputs):
+            number = load(y, k * stride + s)
+            better = number > greatest
+            best = select(better, float(k), best)
+            greatest = select(better, number, greatest)
+            flaw = select(number == number, flaw, 1.0)
+        store(said, s, select(flaw > 0.0, -1.0, best))
 
 
 @kernel
