@@ -186,11 +186,13 @@ class Sequential:
         batch: Sequence[int],
         loss: str | Loss,
         dropout: tuple[int, int] | None = None,
+        *,
+        keep_outputs: bool = False,
     ) -> tuple[float, float, dict[int, list[float]]]:
         """Set the gradients to dL/dparameters of a batch: the numbers of its samples.
 
-        Returns L Σ w, Σ w and the outputs of the samples that count. With `dropout`, seed and epoch of
-        a training, values are dropped.
+        Returns L Σ w, Σ w and, if they are to be kept, the outputs of the samples that count. With
+        `dropout`, seed and epoch of a training, values are dropped.
         """
         value, derivative, settings, of_logits = choose_loss(loss, self.last.activation, self.last.units)
         total = 0.0
@@ -202,7 +204,7 @@ class Sequential:
         for i in batch:
             row, target, weight = samples[i]
             if weight != 0.0:
-                if dropout is not None:
+                if self.dropouts and dropout is not None:
                     self._drop(*dropout, i)
                 output = self.forward_row(row)
                 seen = self.last.z if of_logits else output
@@ -210,7 +212,8 @@ class Sequential:
                 share = weight / total_weight
                 d_output = [share * d for d in derivative(seen, target, **settings)]
                 self.backward_row(d_output, of_logits=of_logits)
-                outputs[i] = list(output)
+                if keep_outputs:
+                    outputs[i] = list(output)
         for layer in self.layers:
             if isinstance(layer, Dense):
                 layer.backward_penalty()

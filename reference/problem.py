@@ -35,7 +35,9 @@ class Problem:
         """L and dL/dparameters (P,) there; the network has these parameters afterwards."""
         self.net.parameters = parameters
         batch = range(len(self.samples))
-        total, weight, self.outputs = self.net._backpropagate(self.samples, batch, self.loss, self.dropout)
+        total, weight, self.outputs = self.net._backpropagate(
+            self.samples, batch, self.loss, self.dropout, keep_outputs=True
+        )
         return total / weight, without(self.frozen, self.net.gradients)
 
     def normal_equations(self, parameters: list[float]) -> tuple[float, list[float], list[list[float]]]:

@@ -134,7 +134,11 @@ class Run:
         for s, batch in enumerate(batches, first):
             rate = rate_of(self.learning_rate, s, len(batches))
             loss, weight, of_batch = self.net._backpropagate(
-                self.samples, batch, self.options.loss, (self.options.seed, epoch)
+                self.samples,
+                batch,
+                self.options.loss,
+                (self.options.seed, epoch),
+                keep_outputs=bool(self.options.metrics),
             )
             if weight == 0.0:
                 continue  # only rows that are left out
