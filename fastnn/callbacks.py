@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fastnn.running import Run
 
 
+Array = npt.NDArray[Any]
+
+
 class StopTraining(Exception):  # noqa: N818 - it is no error, but a way to end a fit
     """Raised by a callback to end the fit; the status is then "stopped"."""
 
@@ -176,11 +179,11 @@ class Callbacks:
         self,
         network: Sequential,
         callbacks: list[Any],
-        columns: Callable[[Task], dict[str, tuple[int, tuple[int, ...]]]],
+        values: Callable[[Task, Array], dict[str, Array]],
     ) -> None:
         self._network = network
         self._callbacks = callbacks
-        self._columns = columns
+        self._values = values
         self._seen = 0
         self._begun: list[Any] = []
 
@@ -225,10 +228,10 @@ class Callbacks:
         if not at_the_end:
             self._network.parameters[:] = run.parameters
         last = run.record[-1] if run.epochs else np.full(run.task.columns, np.nan)
-        found: dict[str, Any] = {}
-        for name, (column, shape) in self._columns(run.task).items():
-            values = last[column : column + int(np.prod(shape))].reshape(shape)
-            found[name] = values.copy() if shape else float(values)
+        found: dict[str, Any] = {
+            name: values if values.shape else float(values)
+            for name, values in self._values(run.task, last).items()
+        }
         rate = run.task.rate_column
         return Progress(
             network=self._network,

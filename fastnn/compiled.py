@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import sys
+import importlib
 import threading
 import time
 import warnings
@@ -18,7 +18,7 @@ import numpy as np
 from numba.core import event
 
 from fastnn import kernels
-from fastnn.kernels import calls, loop, rows
+from fastnn.kernels import calls, loop, random, rows
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import pointer
 
@@ -99,6 +99,14 @@ def _prediction(sources: str) -> Callable[..., None]:
     return predict
 
 
+def _permutation(sources: str) -> Callable[..., None]:
+    def permute(order: Any, seed: int, stream: int) -> None:
+        _ = sources
+        random.shuffle(pointer(order), random.key(seed, stream), len(order), len(order))
+
+    return permute
+
+
 def _measurement(sources: str) -> Callable[..., None]:
     def measure(
         address: int,
@@ -175,7 +183,8 @@ class _Notice(event.Listener):  # type: ignore[misc]
     def _say(self) -> None:
         if self._compiling and self._late and self._message is not None:
             message, self._message = self._message, None
-            print(message, file=sys.stderr, flush=True)
+            progress = importlib.import_module("fastnn.progress")  # few programs compile for long
+            progress.notify(message)
 
     def stop(self) -> None:
         """Say no more."""
@@ -278,4 +287,5 @@ class EntryFunction:
 
 train = EntryFunction(_training_loop, "the training loop", "3 to 10 s")
 predict = EntryFunction(_prediction, "the prediction", "1 to 3 s")
+permute = EntryFunction(_permutation, "the split", "1 to 3 s")
 measure = EntryFunction(_measurement, "the metrics", "1 to 3 s")

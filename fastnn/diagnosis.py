@@ -13,7 +13,7 @@ from fastnn import checks, findings, training
 from fastnn.dataset import Rows
 from fastnn.findings import figure, percent
 from fastnn.inspection import LayerDiagnosis as LayerDiagnosis
-from fastnn.inspection import inspect, norm, reach_of
+from fastnn.inspection import inspect, norm, of_layers, reach_of
 from fastnn.loss_kinds import Loss
 from fastnn.network import Sequential
 
@@ -157,11 +157,9 @@ def _step(
     net: Sequential, problem: training.Problem, rows: Rows, loss: float, gradient: Array, rate: float
 ) -> tuple[float, float | None]:
     """(the loss after a step of gradient descent, a rate that lowers the loss if this one does not)."""
-    stops = np.cumsum([shape.parameters for shape in net.shapes])[:-1].tolist()
-    parts = np.split(gradient.copy(), stops)
-    for part, shape in zip(parts, net.shapes, strict=True):
+    direction = gradient.copy()
+    for part, shape in zip(of_layers(net, direction), net.shapes, strict=True):
         part *= shape.trained
-    direction = np.concatenate(parts)
 
     def after(tried: float) -> float:
         with np.errstate(over="ignore", invalid="ignore"):

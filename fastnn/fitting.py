@@ -151,7 +151,7 @@ def fit(
     called = callbacks_of(callbacks)
     if called:
         options = replace(options, pause_every=1)
-        watchers.append(Callbacks(self, called, functools.partial(training.named_columns, options=options)))
+        watchers.append(Callbacks(self, called, lambda task, record: training.named_values(task, options, record)))
 
     def report(history: History) -> None:
         self.history = history

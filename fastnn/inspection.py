@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import compiled
+from fastnn import training
 from fastnn.activations import ACTIVATIONS, Activation
 from fastnn.layers import Dense, Layer
-from fastnn.plan import LayerShape, Task, make_plan, read_only
+from fastnn.plan import LayerShape
 
 if TYPE_CHECKING:
     from fastnn.network import Sequential
@@ -72,13 +72,7 @@ def run_layer(shape: LayerShape, parameters: Array, rows: Array) -> Array:
     """The outputs (n, units) of a layer for its inputs (n, inputs), without dropout."""
     if shape.dropout is not None:
         return rows
-    plan = make_plan([shape], shape.inputs, shape.units, len(rows), rows.dtype, Task(batch_size=len(rows)))
-    outputs = np.empty((len(rows), shape.units), rows.dtype)
-    flat = read_only(np.ascontiguousarray(rows).reshape(-1))
-    memory = plan.numbers, plan.reals, parameters, flat, outputs.reshape(-1), plan.scratch()
-    compiled.predict.prepare(rows.dtype, *memory, 0, 0)
-    compiled.predict(*memory, 0, len(rows))
-    return outputs
+    return training.predict([shape], parameters, np.ascontiguousarray(rows))
 
 
 def _values(activation: Activation, z: Array) -> Array:
@@ -180,6 +174,11 @@ class _Inspected:
         )
 
 
+def of_layers(net: Sequential, vector: Array) -> list[Array]:
+    """The stretch of a vector (P,) that belongs to each layer; views."""
+    return np.split(vector, np.cumsum([shape.parameters for shape in net.shapes])[:-1].tolist())
+
+
 def norm(vector: Array) -> float:
     """Euclidean, or infinite where it overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -201,8 +200,7 @@ class Inspection:
 
 def inspect(net: Sequential, X: Array, gradient: Array) -> Inspection:
     """Run checked rows through a network, layer by layer; ``gradient`` (P,) is that of a loss."""
-    stops = np.cumsum([shape.parameters for shape in net.shapes])[:-1].tolist()
-    parameters, gradients = np.split(net.parameters, stops), np.split(gradient, stops)
+    parameters, gradients = of_layers(net, net.parameters), of_layers(net, gradient)
     inspected = [_Inspected(*given) for given in zip(net.layers, net.shapes, parameters, strict=True)]
     at_once = max(1, NUMBERS_AT_ONCE // max(shape.units for shape in net.shapes))
     outputs, saturated = [], []

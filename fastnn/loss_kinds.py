@@ -24,6 +24,7 @@ class Formula:
 
 
 ANY = "any"  # activation
+YES_OR_NO = ("binary_cross_entropy", "focal", "hinge")  # losses by which each output may be a class of its own
 
 
 @dataclass(frozen=True)

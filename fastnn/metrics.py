@@ -25,6 +25,7 @@ import numpy as np
 
 from fastnn import checks, compiled, parts
 from fastnn.kernels import metrics as kernels
+from fastnn.loss_kinds import YES_OR_NO
 from fastnn.plan import read_only
 
 # What a metric asks of targets: that they are numbers, or that they say a class.
@@ -38,7 +39,6 @@ AVERAGES = {
 }
 
 # Losses by what their targets are. Those in neither group have numbers, which may be 0 and 1 or one-hot rows.
-EACH_OUTPUT_A_CLASS = ("binary_cross_entropy", "focal", "hinge")
 NEVER_CLASSES = ("quantile", "poisson", "gamma")
 PROBABILITIES = ("sigmoid", "hard_sigmoid", "softmax", "log_softmax")
 
@@ -108,7 +108,7 @@ class Metric:
 
     def check_targets(self, targets: checks.Array, loss: str, name: str = "y") -> None:
         """ValueError if targets (n, K) of a loss of numbers do not say classes, as this metric needs it."""
-        if self.targets == NUMBERS or loss == "cross_entropy" or loss in EACH_OUTPUT_A_CLASS:
+        if self.targets == NUMBERS or loss == "cross_entropy" or loss in YES_OR_NO:
             return
         wrong = ((targets != 0) & (targets != 1)).any(axis=1)
         needed = "0 or 1"
@@ -128,7 +128,7 @@ def _mode(loss: str, activation: str, outputs: int) -> int:
     """How a row of outputs and its target say classes."""
     if outputs == 1:
         return kernels.ONE_OUTPUT
-    if loss in EACH_OUTPUT_A_CLASS and activation not in ("softmax", "log_softmax"):
+    if loss in YES_OR_NO and activation not in ("softmax", "log_softmax"):
         return kernels.EACH
     return kernels.GREATEST
 

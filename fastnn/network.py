@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import checks, compiled, files, training
+from fastnn import checks, files, training
 from fastnn.activations import Activation
 from fastnn.dataset import Dataset, Rows, rows_for
 from fastnn.fitting import fit
@@ -18,13 +18,11 @@ from fastnn.history import History
 from fastnn.initializers import Stream
 from fastnn.layers import Dense, Dropout, Layer, LayerNormalization, activation_of, initializer_of
 from fastnn.loss_kinds import LINEAR, Loss, loss_of
-from fastnn.plan import LayerShape, Task, make_plan, read_only
+from fastnn.plan import LayerShape
 
 Array = npt.NDArray[Any]
 
 MOST_SEED = 2**63 - 1
-# Rows for which predict() stays in compiled code at a time: a tenth of a second for a big network.
-PREDICTION_OPERATIONS = 1e9
 
 
 class Sequential:
@@ -175,17 +173,7 @@ class Sequential:
         return checks.matrix(X, "X", self.dtype, self.inputs)
 
     def _predict(self, rows: Array) -> Array:
-        plan = make_plan(
-            self._shapes, self.inputs, self.outputs, len(rows), self.dtype, Task(batch_size=len(rows))
-        )
-        outputs = np.empty((len(rows), self.outputs), self.dtype)
-        flat = read_only(rows.reshape(-1))
-        memory = plan.numbers, plan.reals, self._parameters, flat, outputs.reshape(-1), plan.scratch()
-        compiled.predict.prepare(self.dtype, *memory, 0, 0)
-        at_once = max(plan.tile, int(PREDICTION_OPERATIONS / (2 * len(self._parameters))))
-        for first in range(0, len(rows), at_once):
-            compiled.predict(*memory, first, min(at_once, len(rows) - first))
-        return outputs
+        return training.predict(self._shapes, self._parameters, rows)
 
     def forward(self, X: Any) -> Array:
         """Like ``predict``, and remembers the rows for ``backward``."""

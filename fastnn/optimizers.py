@@ -16,7 +16,7 @@ True
 from __future__ import annotations
 
 import importlib
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -126,18 +126,18 @@ class _FirstOrder(Optimizer):
 
     def part(self, parameters: int) -> UpdatePart:
         """What the compiled loop needs to know of it."""
-        given = (tuple(self.settings().tolist()), self.states(parameters), self.clip_value or 0.0)
+        bounded = replace(
+            super().part(parameters), clip_value=self.clip_value or 0.0, clip_norm=self.clip_norm or 0.0
+        )
         rate = self.learning_rate
         if not isinstance(rate, Schedule):
-            return UpdatePart(self.kernel, *given, self.clip_norm or 0.0)
-        return UpdatePart(
-            self.kernel,
-            *given,
-            self.clip_norm or 0.0,
-            rate.kernel,
-            rate.numbers,
-            float(rate.warm_epochs),
-            rate.plateau,
+            return bounded
+        return replace(
+            bounded,
+            schedule=rate.kernel,
+            schedule_settings=rate.numbers,
+            warm_epochs=float(rate.warm_epochs),
+            plateau=rate.plateau,
         )
 
 

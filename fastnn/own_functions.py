@@ -69,7 +69,7 @@ def own_activation(
     what = f"activation {name!r}"
     _compare(value, derivative, [(z,) for z in POINTS], what, ["z"])
     return Activation(
-        _kernel(own.activation, own.activation_by_differences, value, derivative, what),
+        _kernel(own.activation, own.slope_of_activation, value, derivative, what),
         initializer,
         whole=True,
         name=name,
@@ -114,7 +114,7 @@ def own_loss(
     checks.choice(natural, "natural", ACTIVATIONS)
     what = f"loss {name!r}"
     _compare(value, derivative, [(p, t) for p in PREDICTIONS for t in TARGETS], what, ["p", "t"])
-    made = _kernel(own.loss, own.loss_by_differences, value, derivative, what)
+    made = _kernel(own.loss, own.slope_of_loss, value, derivative, what)
     return Loss(name, {ANY: Formula(made, coupled=True)}, natural=natural)
 
 
@@ -185,14 +185,18 @@ def _as_compiled(function: Function) -> Function:
     return without_errors
 
 
-def _kernel(pattern: Any, by_differences: Any, value: Function, derivative: Function | None, what: str) -> Any:
-    """A kernel in which the functions stand in the places of ``value`` and ``derivative``."""
-    form = by_differences if derivative is None else pattern
-    scope = dict(form.__globals__)
-    scope["value"] = kernel(_numbers_to_number(value))
-    if derivative is not None:
-        scope["derivative"] = kernel(_numbers_to_number(derivative))
-    made = kernel(types.FunctionType(form.__code__, scope, form.__name__))
+def _kernel(pattern: Any, slope: Any, value: Function, derivative: Function | None, what: str) -> Any:
+    """A kernel in which the functions stand in the places of ``value`` and ``derivative``.
+
+    Without a derivative it is ``slope``, which takes differences of the value.
+    """
+    scope = {**pattern.__globals__, "value": kernel(_numbers_to_number(value))}
+    if derivative is None:
+        found = types.FunctionType(slope.__code__, scope, slope.__name__)
+    else:
+        found = _numbers_to_number(derivative)
+    scope["derivative"] = kernel(found)
+    made = kernel(types.FunctionType(pattern.__code__, scope, pattern.__name__))
     prints = [_fingerprint(function) for function in (value, derivative) if function is not None]
     label = None if None in prints else " ".join(map(str, prints))
     parts.describe(made, parts.Own(what, label))

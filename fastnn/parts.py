@@ -159,7 +159,7 @@ def dropout(label: str) -> Callable[..., None]:
 
 
 def dropout_backward(label: str) -> Callable[..., None]:
-    """Of ``kernels.regularizing_layers.drop_backward``."""
+    """Of ``kernels.activations.multiply``: what was dropped is the derivative."""
 
     def part(
         z: Any,
@@ -176,7 +176,7 @@ def dropout_backward(label: str) -> Callable[..., None]:
     ) -> None:
         _ = label
         if goes_on != 0:
-            function(d, before, (stride, samples, units))
+            function(before, d, (stride, samples, units))
 
     return part
 

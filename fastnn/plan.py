@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastnn import parts
 from fastnn.activations import Activation
-from fastnn.kernels import bounds, layout, regularizing_layers
+from fastnn.kernels import activations, bounds, layout, regularizing_layers
 from fastnn.kernels.simd import LANES, VECTOR_BYTES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
@@ -317,7 +317,7 @@ def _other(layer: LayerShape, dtype: np.dtype[Any]) -> tuple[int, int]:
     if layer.dropout is not None:
         return (
             parts.address_of(parts.dropout, regularizing_layers.drop, dtype),
-            parts.address_of(parts.dropout_backward, regularizing_layers.drop_backward, dtype),
+            parts.address_of(parts.dropout_backward, activations.multiply, dtype),
         )
     return (
         parts.address_of(parts.normalization, regularizing_layers.normalize, dtype),
@@ -368,7 +368,7 @@ def _put_metrics(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: 
     head[layout.RATE_COLUMN] = task.rate_column
     head[layout.VALIDATION_COLUMN] = task.validation_column
     head[layout.METRICS] = len(task.metrics)
-    # A plan for validation rows has no update, and its metrics stand behind those of training.
+    # In the record of an epoch, those of validation rows stand behind those of training.
     columns = task.metric_columns(of_validation=task.what != layout.TRAIN)
     entries: list[int] = []
     for metric, column in zip(task.metrics, columns, strict=True):

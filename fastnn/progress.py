@@ -213,8 +213,19 @@ def say(message: str) -> None:
     """Write a line that was asked for, and hand it to the logger "fastnn" as well."""
     with _without_bars():
         _console("stdout", message)
-        if logger.isEnabledFor(logging.INFO):
-            logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, message, (), None))
+        _log(message)
+
+
+def notify(message: str) -> None:
+    """Write a line that nobody asked for to stderr, if there is one, and to the logger "fastnn"."""
+    if sys.stderr is not None:
+        _console("stderr", message)
+    _log(message)
+
+
+def _log(message: str) -> None:
+    if logger.isEnabledFor(logging.INFO):
+        logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, message, (), None))
 
 
 def _without_bars() -> AbstractContextManager[Any]:

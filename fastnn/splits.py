@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import checks
+from fastnn import checks, compiled
 from fastnn.dataset import Rows
-from fastnn.kernels import random
-from fastnn.loss_kinds import Loss
+from fastnn.loss_kinds import YES_OR_NO, Loss
 
 Array = npt.NDArray[Any]
 
-BINARY = ("binary_cross_entropy", "focal", "hinge")  # losses whose targets of one output are two classes
 SPLIT = 2**61  # the stream of random numbers for what is set apart; those of epochs stay far below
 
 
@@ -25,7 +23,7 @@ def labels_of(loss: Loss, rows: Rows) -> Array | None:
     given = rows.given
     if loss.classes:
         return np.asarray(given.argmax(axis=1))
-    if loss.name in BINARY and given.shape[1] == 1 and np.isin(given, (-1, 0, 1)).all():
+    if loss.name in YES_OR_NO and given.shape[1] == 1 and np.isin(given, (-1, 0, 1)).all():
         return (given[:, 0] > 0).astype(np.int64)
     return None
 
@@ -114,22 +112,10 @@ def _of_each_class(order: list[int], labels: Array, count: int) -> list[int]:
 
 
 def permutation(n: int, seed: int) -> list[int]:
-    """The numbers 0 … n - 1, as ``kernels.random.shuffle`` would order them for this seed and stream."""
-    golden = random.GOLDEN
-    with np.errstate(over="ignore"):
-        start = _mixed(_mixed(np.array([seed], np.uint64) + golden) + np.uint64(SPLIT) * golden)
-        places = np.arange(n, dtype=np.uint64)
-        drawn = _mixed(start + (places + np.uint64(1)) * golden)
-        partners = ((drawn >> np.uint64(32)) * (places + np.uint64(1)) >> np.uint64(32)).tolist()
-    order = list(range(n))
-    for i in range(n - 1, 0, -1):
-        j = partners[i]
-        order[i], order[j] = order[j], order[i]
-    return order
-
-
-def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """``kernels.random.mix`` of many numbers."""
-    x = (x ^ x >> np.uint64(30)) * random.FIRST_FACTOR
-    x = (x ^ x >> np.uint64(27)) * random.SECOND_FACTOR
-    return x ^ x >> np.uint64(31)
+    """The numbers 0 … n - 1 in the order of this seed."""
+    order = np.arange(n, dtype=np.int64)
+    arguments = order, seed, SPLIT
+    compiled.permute.prepare(order.dtype, *arguments)
+    compiled.permute(*arguments)
+    found: list[int] = order.tolist()
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,10 +19,13 @@ from fastnn.dataset import Dataset, Rows
 from fastnn.history import History
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
-from fastnn.plan import LayerShape, MetricPart, Monitor, Plan, Task, UpdatePart, make_plan
+from fastnn.plan import LayerShape, MetricPart, Monitor, Plan, Task, UpdatePart, make_plan, read_only
 from fastnn.running import Data, Measured, Run, Validation
 
 Array = npt.NDArray[Any]
+
+# Rows for which predict() stays in compiled code at a time: a tenth of a second for a big network.
+PREDICTION_OPERATIONS = 1e9
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,20 @@ def _single_pass(
     loss = run.losses[0] if run.epochs else sums[layout.BATCH_LOSS] / sums[layout.BATCH_WEIGHT]
     weight = len(rows.X) if rows.weights is None else float(rows.weights.sum(dtype=np.float64))
     return float(loss), run.vectors[1][: len(parameters)], weight
+
+
+def predict(layers: Sequence[LayerShape], parameters: Array, rows: Array) -> Array:
+    """The outputs (n, units) of layers for checked rows (n, inputs), without dropout."""
+    units = layers[-1].units
+    plan = make_plan(layers, rows.shape[1], units, len(rows), rows.dtype, Task(batch_size=len(rows)))
+    outputs = np.empty((len(rows), units), rows.dtype)
+    flat = read_only(rows.reshape(-1))
+    memory = plan.numbers, plan.reals, parameters, flat, outputs.reshape(-1), plan.scratch()
+    compiled.predict.prepare(rows.dtype, *memory, 0, 0)
+    at_once = max(plan.tile, int(PREDICTION_OPERATIONS / (2 * len(parameters))))
+    for first in range(0, len(rows), at_once):
+        compiled.predict(*memory, first, min(at_once, len(rows) - first))
+    return outputs
 
 
 def _packed(rows: Rows, plan: Plan, dataset: Dataset | None) -> Data:
@@ -211,9 +229,7 @@ def prepare(
     if validation is None:
         return Run(plan, data, parameters, task, measured)
     seen = validation.counting().weighted()
-    plan_of_validation = problem.plan(
-        seen, replace(task, what=layout.EVALUATE, batch_size=None, weighted=True, update=task.update)
-    )
+    plan_of_validation = problem.plan(seen, replace(task, what=layout.EVALUATE, batch_size=None, weighted=True))
     of_validation = Validation(plan_of_validation, seen.packed(plan_of_validation), _measured(seen, options))
     return Run(plan, data, parameters, task, measured, of_validation)
 
@@ -241,6 +257,15 @@ def named_columns(task: Task, options: Options) -> dict[str, tuple[int, tuple[in
     return found
 
 
+def named_values(task: Task, options: Options, record: Array) -> dict[str, Array]:
+    """What is kept of an epoch (columns), or of epochs (epochs, columns), by the names that people give it."""
+    found = {}
+    for name, (column, shape) in named_columns(task, options).items():
+        values = record[..., column : column + math.prod(shape)]
+        found[name] = values.reshape((*record.shape[:-1], *shape)).copy()
+    return found
+
+
 def _monitor(task: Task, options: Options, stopping: Stopping) -> Monitor:
     return Monitor(
         column=named_columns(task, options)[stopping.monitor][0],
@@ -252,10 +277,8 @@ def _monitor(task: Task, options: Options, stopping: Stopping) -> Monitor:
 
 def history_of(run: Run, options: Options, seconds: float) -> History:
     """What a run did, so far."""
-    record, found = run.record, {}
-    for name, (column, shape) in named_columns(run.task, options).items():
-        size = int(np.prod(shape))
-        found[name] = record[:, column : column + size].reshape(len(record), *shape).copy()
+    record = run.record
+    found = named_values(run.task, options, record)
     rate = run.task.rate_column
     best = int(run.cursor[layout.BEST_EPOCH])
     return History(

@@ -6,7 +6,7 @@ KERNELS = """
 import sys
 import numpy as np
 from fastnn.activations import ACTIVATIONS
-from fastnn.kernels import bounds, calls, dense, loop, metrics, regularizing_layers, stopping
+from fastnn.kernels import activations, bounds, calls, dense, loop, metrics, regularizing_layers, stopping
 from fastnn.loss_kinds import LOSSES
 from fastnn.optimizers import SGD
 from fastnn.schedules import CosineDecay
@@ -31,6 +31,22 @@ def compare_all():
         optimizer=call("SGD", call("schedules.CosineDecay", 0.02, epochs=4), clip_norm=0.3),
         early_stopping=call("EarlyStopping", min_delta=0.05, patience=9),
     )
+
+def compare_classes():
+    # More features than a register has lanes, in batches that are laid out row by row.
+    p = problem(np.random.default_rng(1), (19, 3), 23, output="softmax", loss="cross_entropy")
+    compare_runs(p, 1e-9, epochs=2, batch_size=9, metrics=["accuracy"])
+
+def said(right):
+    def wrong(y, stride, samples, outputs, out):
+        right(y, stride, samples, outputs - 1, out)
+    return wrong
+
+def transposed(right):
+    def wrong(source, places, target, stride):
+        right(source, places, target, stride)
+        target[stride] = target[0]
+    return wrong
 
 def activation(right):
     def wrong(z):
@@ -131,11 +147,12 @@ FAULTS = [
 ]
 OF_TRAINING = [
     (penalty, bounds, "penalty"), (clip, bounds, "clip"), (constraint, bounds, "constraint"),
-    (mask, regularizing_layers, "drop"), (mask_back, regularizing_layers, "drop_backward"),
+    (mask, regularizing_layers, "drop"), (mask_back, activations, "multiply"),
     (normalization_back, regularizing_layers, "normalize_backward"), (schedule, CosineDecay, "kernel"),
     (best, stopping, "better"), (metric, metrics, "mse"),
 ]
-for compared, faults in (compare, FAULTS), (compare_all, OF_TRAINING):
+OF_CLASSES = [(said, loop, "say"), (transposed, loop, "transpose")]
+for compared, faults in (compare, FAULTS), (compare_all, OF_TRAINING), (compare_classes, OF_CLASSES):
     compared()
     for fault, module, name in faults:
         right = vars(module)[name]
@@ -150,9 +167,9 @@ for compared, faults in (compare, FAULTS), (compare_all, OF_TRAINING):
             sys.exit(f"nothing found the fault of {fault.__name__} in {name}")
         (type if isinstance(module, type) else object).__setattr__(module, name, right)
     compared()
-print(len(FAULTS), len(OF_TRAINING))
+print(len(FAULTS), len(OF_TRAINING), len(OF_CLASSES))
 """
 
 
 def test_faults_in_the_kernels(run_python):
-    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["10", "9"]
+    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["10", "9", "2"]

@@ -91,7 +91,8 @@ from fastnn.kernels.layout import (
 )
 from fastnn.kernels.random import key, shuffle
 from fastnn.kernels.rows import gather, say, scatter
-from fastnn.kernels.simd import fill, load, offset, store, total, transpose, width
+from fastnn.kernels.simd import fill, load, offset, total, transpose, width
+from fastnn.kernels.vectors import copy
 
 SHUFFLE_STEPS = 16384  # rows shuffled for one unit of a chunk's budget: about a tile's time
 
@@ -125,13 +126,6 @@ def _gather(
                 w[s] = weights[row] if plan[WEIGHTED] != 0 else 1.0
         for f in range(0, whole, lanes):
             transpose(offset(inputs, f), places, offset(x, f * stride + group), stride)
-
-
-@kernel
-def _copy(source: Any, target: Any, count: int) -> None:
-    """Overwrite ``count`` numbers (whole vectors) of the target."""
-    for i in range(0, count, width(source)):
-        store(target, i, load(source, i))
 
 
 @kernel
@@ -293,7 +287,7 @@ def _finish_batch(plan: Any, numbers: Any, vectors: tuple, sums: Any, cursor: An
     searching = plan[LINE_SEARCH] != 0
     if not np.isfinite(loss) and not searching:
         if cursor[UPDATES] > 0:
-            _copy(vectors[2], vectors[0], plan[PARAMETERS])
+            copy(vectors[2], vectors[0], 1.0, plan[PARAMETERS])
         sums[BATCH_LOSS] = loss
         return NOT_FINITE
     sums[EPOCH_LOSS] += loss
@@ -304,7 +298,7 @@ def _finish_batch(plan: Any, numbers: Any, vectors: tuple, sums: Any, cursor: An
         return MOVED
     answer = _update(plan, numbers, vectors, sums, cursor, weight, loss / weight)
     if answer == NOT_FINITE and not searching:
-        _copy(vectors[2], vectors[0], plan[PARAMETERS])
+        copy(vectors[2], vectors[0], 1.0, plan[PARAMETERS])
     return answer
 
 
@@ -351,7 +345,7 @@ def _finish_epoch(plan: Any, numbers: Any, parameters: Any, best: Any, row: Any,
         cursor[STATUS] = FINISHED
         return
     if stopping.better(plan, numbers, row, sums, cursor):
-        _copy(parameters, best, plan[PARAMETERS])
+        copy(parameters, best, 1.0, plan[PARAMETERS])
     stopping.reduce_rate(plan, numbers, row, sums, cursor)
     if cursor[STATUS] == RUNNING and cursor[EPOCH] == plan[EPOCHS]:
         cursor[STATUS] = FINISHED

@@ -35,6 +35,14 @@ def _none(p: Any) -> Any:
 
 
 @inlined
+def _put(p: Any, previous: Any, i: int, before: Any, after: Any, check: Any) -> Any:
+    """Overwrite a vector of p with ``after`` and of previous with ``before``; the check, with it in."""
+    store(previous, i, before)
+    store(p, i, after)
+    return fma(0.0, after, check)
+
+
+@inlined
 def _moved(check: Any) -> int:
     """The answer, from a sum of 0·p: that is NaN if any p is not finite."""
     if total(check) == 0.0:
@@ -76,9 +84,7 @@ def sgd(
             if nesterov:
                 change = fma(momentum, change, gradient)
         after = fma(-rate, change, before)
-        store(previous, i, before)
-        store(p, i, after)
-        check = fma(0.0, after, check)
+        check = _put(p, previous, i, before, after, check)
     return _moved(check)
 
 
@@ -106,9 +112,7 @@ def adagrad(
         squares = fma(gradient, gradient, load(state, i))
         after = before - rate * gradient / (square_root(squares) + epsilon)
         store(state, i, squares)
-        store(previous, i, before)
-        store(p, i, after)
-        check = fma(0.0, after, check)
+        check = _put(p, previous, i, before, after, check)
     return _moved(check)
 
 
@@ -140,9 +144,7 @@ def adadelta(
         after = fma(-rate, step, before)
         store(state, i, squares)
         store(state, stride + i, fma(rho, steps, fresh * step * step))
-        store(previous, i, before)
-        store(p, i, after)
-        check = fma(0.0, after, check)
+        check = _put(p, previous, i, before, after, check)
     return _moved(check)
 
 
@@ -182,9 +184,7 @@ def rmsprop(
             step = fma(momentum, load(state, velocity + i), step)
             store(state, velocity + i, step)
         after = fma(-rate, step, before)
-        store(previous, i, before)
-        store(p, i, after)
-        check = fma(0.0, after, check)
+        check = _put(p, previous, i, before, after, check)
     return _moved(check)
 
 
@@ -228,9 +228,7 @@ def _adam(
             store(state, 2 * stride + i, squares)
         step = mean / fma(factor, square_root(squares), epsilon)
         after = fma(-rate, step, keep * before)
-        store(previous, i, before)
-        store(p, i, after)
-        check = fma(0.0, after, check)
+        check = _put(p, previous, i, before, after, check)
     return _moved(check)
 
 
@@ -337,9 +335,7 @@ def nadam(
         after = before - step
         store(state, i, mean)
         store(state, stride + i, squares)
-        store(previous, i, before)
-        store(p, i, after)
-        check = fma(0.0, after, check)
+        check = _put(p, previous, i, before, after, check)
     return _moved(check)
 
 
@@ -368,9 +364,7 @@ def lion(
         gradient, before, mean = scale * load(g, i), load(p, i), load(state, i)
         after = fma(-rate, _sign(fma(beta_1, mean, fresh_1 * gradient)), keep * before)
         store(state, i, fma(beta_2, mean, fresh_2 * gradient))
-        store(previous, i, before)
-        store(p, i, after)
-        check = fma(0.0, after, check)
+        check = _put(p, previous, i, before, after, check)
     return _moved(check)
 
 
@@ -407,7 +401,5 @@ def rprop(
         after = fma(-sign, step, before)
         store(state, i, sign)
         store(state, stride + i, step)
-        store(previous, i, before)
-        store(p, i, after)
-        check = fma(0.0, after, check)
+        check = _put(p, previous, i, before, after, check)
     return _moved(check)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn.kernels.activations import VALUE
 
-# The functions that are put in: f(z) or l(p, t), and the derivative.
+# The functions that are put in: f(z) or l(p, t), and the derivative; without one, a slope from below.
 value: Any = None
 derivative: Any = None
 
@@ -28,15 +28,10 @@ def activation(z: Any, y: Any, d: Any, shape: tuple, mode: int) -> None:
             y[at] = value(number)
 
 
-def activation_by_differences(z: Any, y: Any, d: Any, shape: tuple, mode: int) -> None:
-    stride, samples, units = shape
-    for u in range(units):
-        for at in range(u * stride, u * stride + samples):
-            number = np.float64(z[at])
-            if mode != VALUE:
-                h = STEP * max(1.0, abs(number))
-                d[at] = (value(number + h) - value(number - h)) / (2.0 * h)
-            y[at] = value(number)
+def slope_of_activation(number: float) -> float:
+    """By a central difference."""
+    h = STEP * max(1.0, abs(number))
+    return (value(number + h) - value(number - h)) / (2.0 * h)
 
 
 def loss(rows: tuple, settings: Any, shape: tuple) -> float:
@@ -56,19 +51,7 @@ def loss(rows: tuple, settings: Any, shape: tuple) -> float:
     return sum_
 
 
-def loss_by_differences(rows: tuple, settings: Any, shape: tuple) -> float:
-    """The same, with a derivative by central differences."""
-    _, y, targets, weights, d = rows
-    stride, samples, outputs = shape
-    sum_ = 0.0
-    for k in range(outputs):
-        for s in range(samples):
-            at = k * stride + s
-            weight = np.float64(weights[s]) * settings[0]
-            d[at] = 0.0
-            if weight > 0.0:
-                p, t = np.float64(y[at]), np.float64(targets[at])
-                sum_ += weight * value(p, t)
-                h = STEP * max(1.0, abs(p))
-                d[at] = weight * ((value(p + h, t) - value(p - h, t)) / (2.0 * h))
-    return sum_
+def slope_of_loss(p: float, t: float) -> float:
+    """By the prediction, by a central difference."""
+    h = STEP * max(1.0, abs(p))
+    return (value(p + h, t) - value(p - h, t)) / (2.0 * h)

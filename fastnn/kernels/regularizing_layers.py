@@ -43,15 +43,6 @@ def drop(
 
 
 @kernel
-def drop_backward(d: Any, before: Any, shape: tuple) -> None:
-    """Multiply the d of the layer before by this one's."""
-    stride, samples, units = shape
-    for u in range(units):
-        for at in range(u * stride, u * stride + samples, width(d)):
-            store(before, at, load(before, at) * load(d, at))
-
-
-@kernel
 def normalize(x: Any, z: Any, y: Any, d: Any, gain: Any, epsilon: float, shape: tuple) -> None:
     """Overwrite z (U, S) with (x - mean)/sqrt(variance + epsilon) over the units, and y with gain·z + bias.
 
