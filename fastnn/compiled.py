@@ -38,6 +38,8 @@ def _training_loop(sources: str) -> Callable[..., None]:
         cursor: Any,
         validation: Any,
         measured: Any,
+        crew: Any,
+        thread: int,
         budget: int,
     ) -> None:
         _ = sources
@@ -47,15 +49,13 @@ def _training_loop(sources: str) -> Callable[..., None]:
             validation
         )
         trained, validated, work = measured
-        loop.run(
+        job = (
             pointer(plan),
             pointer(numbers),
             (pointer(inputs), pointer(targets), pointer(weights)),
             pointer(order),
             (pointer(parameters), pointer(gradient), pointer(previous), pointer(state), pointer(best)),
             pointer(scratch),
-            pointer(records[0]),
-            pointer(records[1]),
             pointer(cursor),
             (
                 pointer(plan_of_validation),
@@ -65,10 +65,13 @@ def _training_loop(sources: str) -> Callable[..., None]:
             (
                 (pointer(trained[0]), pointer(trained[1]), pointer(trained[2])),
                 (pointer(validated[0]), pointer(validated[1]), pointer(validated[2])),
-                pointer(work),
             ),
-            budget,
         )
+        together = (pointer(crew[0]), pointer(crew[1]), pointer(crew[2]))
+        if thread == 0:
+            loop.run(job, pointer(records[0]), pointer(records[1]), pointer(work), together, budget)
+        else:
+            loop.help(job, together, thread)
 
     return train
 

@@ -17,6 +17,7 @@ from fastnn.loss_kinds import Loss
 from fastnn.optimizers import Optimizer, optimizer_of
 from fastnn.plan import MetricPart
 from fastnn.progress import Bar, Log, is_terminal
+from fastnn.threads import allowed
 
 if TYPE_CHECKING:
     from fastnn.network import Sequential
@@ -50,6 +51,7 @@ def fit(
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_every: int | None = None,
     resume: str | PathLike[str] | None = None,
+    threads: int | None = None,
 ) -> History:
     """Train the network.
 
@@ -89,6 +91,9 @@ def fit(
     resume : a checkpoint of the same fit, to go on from; only ``epochs``, which counts from the very start, may
         have grown. Parameters and history are then, to the last bit, those of a fit that was never interrupted.
         What the network's parameters were before does not matter.
+    threads : that work on it at most; fewer do where the work from one update to the next is not worth more.
+        Without a number, as many as FASTNN_NUM_THREADS says, or else as the process may use. The result does not
+        depend on it, to the last bit.
 
     Returns
     -------
@@ -109,6 +114,7 @@ def fit(
         update=chosen.part(len(self.parameters)),
         shuffle=checks.truth(shuffle, "shuffle"),
         seed=self.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=MOST_SEED),
+        threads=allowed(threads),
     )
     every = None if log_every is None else checks.whole_number(log_every, "log_every", least=1)
     watchers: list[training.Watcher] = []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import compiled
-from fastnn.kernels import layout
+from fastnn.kernels import layout, team
 from fastnn.kernels.simd import LANES
 from fastnn.plan import Plan, Task, aligned_zeros, read_only
+from fastnn.threads import Helpers, reserve
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -23,6 +25,12 @@ Data = tuple[Array, Array, Array]
 
 CHUNK_SECONDS = 0.05  # how long compiled code runs before Python may handle Ctrl-C
 FIRST_CHUNK_OPERATIONS = 2e7  # a few milliseconds, from which the speed is then known
+
+# Of a round, in which each tile has a gradient of its own.
+MOST_SLOTS, MOST_SLOT_BYTES = 64, 32 << 20
+
+# A thread is worth while if it has this much to do between two updates, and if the run takes that long.
+SECONDS_OF_THREAD, LEAST_SECONDS = 1.5e-6, 1e-3
 
 STATUS = {
     layout.FINISHED: "finished",
@@ -53,11 +61,26 @@ class Validation:
     measured: Measured | None = None
 
 
+def _worth(plan: Plan, task: Task) -> int:
+    """How many threads are worth waking: by the work between two updates, and by that of the whole run."""
+    if task.update is not None and task.update.gauss_newton is not None:
+        return 1  # tiles add to one matrix
+    numbers = plan.numbers
+    batch, rows = int(numbers[layout.BATCH]), int(numbers[layout.SAMPLES])
+    tiles, share = -(-batch // plan.tile), 1.0 if task.what == layout.TRAIN else 0.5
+    step = plan.seconds_per_sample * batch * share
+    whole = plan.seconds_per_sample * rows * task.epochs * share
+    if whole < LEAST_SECONDS:
+        return 1
+    return max(1, min(tiles, int(step / SECONDS_OF_THREAD)))
+
+
 class Run:
     """All the memory of a run, and how far it has got.
 
     Attributes
     ----------
+    threads : that may work on it; how many do is decided by ``helped``.
     compile_seconds : what the code that it needs took to compile.
     seconds_before : how long it had run already when it was resumed from a checkpoint.
     """
@@ -73,6 +96,7 @@ class Run:
         task: Task,
         measured: Measured | None = None,
         validation: Validation | None = None,
+        threads: int = 1,
     ) -> None:
         dtype, length = plan.dtype, plan.vector_length
         lanes = LANES[dtype]
@@ -85,8 +109,9 @@ class Run:
         self.count = len(parameters)
         self.vectors[0][: self.count] = parameters
         shuffled = int(plan.numbers[layout.SAMPLES]) if plan.numbers[layout.SHUFFLED] else 0
-        self.order = np.zeros(shuffled + plan.stride, np.int64)  # and behind it the numbers of a tile's rows
-        self.scratch = plan.scratch()
+        self.threads = min(threads, _worth(plan, task))
+        # And behind it, for each thread, the numbers of a tile's rows.
+        self.order = np.zeros(shuffled + self.threads * plan.stride, np.int64)
         # One epoch more than there will be: a line search that has ended one has begun the next.
         self.records = np.zeros((task.epochs + 1) * task.columns), np.zeros(layout.SUMS)
         self.cursor = np.zeros(layout.CURSOR, np.int64)
@@ -101,15 +126,24 @@ class Run:
             self._compared(validation.measured if validation else None),
             np.zeros(work),
         )
-        compiled.train.prepare(dtype, *self._arguments(0))
+        size = max(part.scratch_length for part in (plan, validation and validation.plan) if part)
+        self.scratch = aligned_zeros(self.threads * size, dtype)
+        self._crew = self._memory_of_crew(size)
+        compiled.train.prepare(dtype, *self._arguments(0, 0))
+
+    def _memory_of_crew(self, scratch: int) -> tuple[Array, Array, Array]:
+        """The board, and gradients and losses for the items of a round."""
+        length = self.plan.vector_length if self.threads > 1 else 0
+        fitting = MOST_SLOT_BYTES // max(1, length * self.plan.dtype.itemsize)
+        slots = max(self.threads, min(MOST_SLOTS, fitting))
+        board = aligned_zeros(team.board_length(self.threads) * 8, np.dtype(np.uint8)).view(np.int64)
+        board[team.THREADS], board[team.SLOTS], board[team.SCRATCH] = 1, slots, scratch
+        return board, aligned_zeros(slots * length, self.plan.dtype), np.zeros(2 * slots)
 
     def _of_validation(self, validation: Validation | None) -> tuple[Array, ...]:
         nothing = read_only(np.zeros(1, self.plan.dtype))
         if validation is None:
             return np.zeros(1, np.int64), np.zeros(1), nothing, nothing, nothing
-        needed = validation.plan.scratch()
-        if len(needed) > len(self.scratch):
-            self.scratch = needed
         return (
             validation.plan.numbers,
             validation.plan.reals,
@@ -126,7 +160,7 @@ class Run:
             np.zeros(len(measured.targets), self.plan.dtype),
         )
 
-    def _arguments(self, budget: int) -> tuple[Any, ...]:
+    def _arguments(self, thread: int, budget: int) -> tuple[Any, ...]:
         return (
             self.plan.numbers,
             self.reals,
@@ -138,8 +172,27 @@ class Run:
             self.cursor,
             self._validation,
             self._measured,
+            self._crew,
+            thread,
             budget,
         )
+
+    @contextmanager
+    def helped(self) -> Iterator[None]:
+        """While this lasts, other threads help with the chunks."""
+        with reserve(self.threads) as granted:
+            board, helpers = self._crew[0], Helpers()
+            board[team.ROUND] = 0
+            try:
+                board[team.THREADS] = 1 + helpers.start(granted - 1, self._help)
+                yield
+            finally:
+                board[team.ROUND] = team.LEAVE
+                board[team.THREADS] = 1
+                helpers.join()
+
+    def _help(self, thread: int) -> None:
+        compiled.train(*self._arguments(thread, 0))
 
     @property
     def running(self) -> bool:
@@ -224,7 +277,7 @@ class Run:
         while self.running:
             pauses = self.plan.numbers[layout.PAUSE_EVERY] > 0
             start = time.perf_counter()
-            compiled.train(*self._arguments(budget))
+            compiled.train(*self._arguments(0, budget))
             seconds = max(time.perf_counter() - start, 1e-9)
             if not pauses or seconds > CHUNK_SECONDS / 2:
                 budget = max(1, min(8 * budget, int(budget * CHUNK_SECONDS / seconds)))

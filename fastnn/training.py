@@ -138,6 +138,7 @@ class Options:
     metrics: tuple[MetricOption, ...] = ()
     stopping: Stopping | None = None
     pause_every: int = 0
+    threads: int = 1  # at most
     resume: Callable[[Run], None] | None = None  # what puts the run where another was left
 
 
@@ -177,9 +178,10 @@ def fit(
         for watcher in watchers:
             begun.append(watcher)
             watcher.begin(run)
-        for _ in run.chunks():
-            for watcher in watchers:
-                watcher.look(run)
+        with run.helped():
+            for _ in run.chunks():
+                for watcher in watchers:
+                    watcher.look(run)
         restore = run.status != "diverged"
     finally:
         best = restore and options.stopping is not None and options.stopping.restore_best
@@ -227,11 +229,11 @@ def prepare(
     data = _packed(rows, plan, dataset) if options.batch_size is None else rows.flat()
     measured = _measured(rows, options)
     if validation is None:
-        return Run(plan, data, parameters, task, measured)
+        return Run(plan, data, parameters, task, measured, threads=options.threads)
     seen = validation.counting().weighted()
     plan_of_validation = problem.plan(seen, replace(task, what=layout.EVALUATE, batch_size=None, weighted=True))
     of_validation = Validation(plan_of_validation, seen.packed(plan_of_validation), _measured(seen, options))
-    return Run(plan, data, parameters, task, measured, of_validation)
+    return Run(plan, data, parameters, task, measured, of_validation, options.threads)
 
 
 def _measured(rows: Rows, options: Options) -> Measured | None:

@@ -142,7 +142,7 @@ ONLY_FASTNN = {
     "own_activation",
     "own_loss",
 }
-ONLY_FASTNN_ARGUMENTS = {"dtype", "callbacks", "verbose", "checkpoint", "checkpoint_every", "resume"}
+ONLY_FASTNN_ARGUMENTS = {"dtype", "callbacks", "verbose", "checkpoint", "checkpoint_every", "resume", "threads"}
 ONLY_REFERENCE = {"Neuron"}
 METHODS = ["predict", "forward", "backward", "zero_grad", "update", "fit", "evaluate", "loss_and_gradient"]
 

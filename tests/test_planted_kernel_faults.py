@@ -6,7 +6,7 @@ KERNELS = """
 import sys
 import numpy as np
 from fastnn.activations import ACTIVATIONS
-from fastnn.kernels import activations, bounds, calls, dense, loop, metrics, regularizing_layers, stopping
+from fastnn.kernels import activations, bounds, calls, dense, loop, metrics, passes, regularizing_layers, stopping
 from fastnn.loss_kinds import LOSSES
 from fastnn.optimizers import SGD
 from fastnn.schedules import CosineDecay
@@ -151,7 +151,7 @@ OF_TRAINING = [
     (normalization_back, regularizing_layers, "normalize_backward"), (schedule, CosineDecay, "kernel"),
     (best, stopping, "better"), (metric, metrics, "mse"),
 ]
-OF_CLASSES = [(said, loop, "say"), (transposed, loop, "transpose")]
+OF_CLASSES = [(said, passes, "say"), (transposed, passes, "transpose")]
 for compared, faults in (compare, FAULTS), (compare_all, OF_TRAINING), (compare_classes, OF_CLASSES):
     compared()
     for fault, module, name in faults:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import calls, stopping, tile
+from fastnn.kernels import calls, passes, stopping, team
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.layout import (
     BATCH,
@@ -37,25 +37,16 @@ from fastnn.kernels.layout import (
     FROZEN,
     FROZEN_LIST,
     GAUSS_NEWTON,
-    GRADIENT_ROW,
-    IDENTIFIED,
-    INPUT_ROW,
-    INPUTS,
     LAST,
     LINE_SEARCH,
     LOSS_COLUMN,
-    LOSS_SETTINGS,
     MEMORY,
     METRIC_LIST,
     METRICS,
     MOVED,
-    NEWTON_WORK,
     NOT_FINITE,
-    OF_LABELS,
-    OF_OUTPUTS,
     OPTIMIZER,
     OUTPUTS,
-    PACKED,
     PARAMETERS,
     PAUSE_EVERY,
     PENALTIES,
@@ -73,7 +64,6 @@ from fastnn.kernels.layout import (
     SHUFFLED,
     STATUS,
     STRIDE,
-    TARGET_ROW,
     TASK,
     TILE,
     TO_SHUFFLE,
@@ -86,134 +76,13 @@ from fastnn.kernels.layout import (
     VALIDATION_WEIGHT,
     WARM_EPOCHS,
     WARM_RATE,
-    WEIGHT_ROW,
-    WEIGHTED,
 )
 from fastnn.kernels.random import key, shuffle
-from fastnn.kernels.rows import gather, say, scatter
-from fastnn.kernels.simd import fill, load, offset, total, transpose, width
+from fastnn.kernels.simd import offset
+from fastnn.kernels.vectors import add as add_vector
 from fastnn.kernels.vectors import copy
 
 SHUFFLE_STEPS = 16384  # rows shuffled for one unit of a chunk's budget: about a tile's time
-
-
-@kernel
-def _gather(
-    plan: Any, inputs: Any, targets: Any, weights: Any, order: Any, scratch: Any, first: int, count: int
-) -> None:
-    """Lay ``count`` rows out in scratch, sample beside sample; up to whole vectors, the last with weight 0.
-
-    Overwrites what stands behind the order.
-    """
-    stride, features, outputs = plan[STRIDE], plan[INPUTS], plan[OUTPUTS]
-    x = offset(scratch, plan[INPUT_ROW] * stride)
-    t = offset(scratch, plan[TARGET_ROW] * stride)
-    w = offset(scratch, plan[WEIGHT_ROW] * stride)
-    lanes = width(scratch)
-    places = offset(order, plan[SAMPLES] if plan[SHUFFLED] != 0 else 0)
-    whole = features - features % lanes
-    for group in range(0, count, lanes):
-        for i in range(lanes):
-            s = group + i
-            at = first + min(s, count - 1)
-            row = order[at] if plan[SHUFFLED] != 0 else at
-            places[i] = row * features
-            for f in range(whole, features):
-                x[f * stride + s] = inputs[row * features + f]
-            gather(targets, row, outputs, t, stride, s)
-            w[s] = 0.0
-            if s < count:
-                w[s] = weights[row] if plan[WEIGHTED] != 0 else 1.0
-        for f in range(0, whole, lanes):
-            transpose(offset(inputs, f), places, offset(x, f * stride + group), stride)
-
-
-@kernel
-def _sum(values: Any, count: int) -> float:
-    """Of whole vectors."""
-    sum_ = fill(load(values, 0), 0.0)
-    for i in range(0, count, width(values)):
-        sum_ = sum_ + load(values, i)
-    return float(total(sum_))
-
-
-@kernel
-def _number_rows(plan: Any, order: Any, first: int, samples: int, count: int) -> Any:
-    """Overwrite what stands behind the order with the numbers of a tile's rows; its place."""
-    numbers = offset(order, plan[SAMPLES] if plan[SHUFFLED] != 0 else 0)
-    for s in range(samples):
-        at = first + min(s, count - 1)
-        numbers[s] = order[at] if plan[SHUFFLED] != 0 else at
-    return numbers
-
-
-@kernel
-def _note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: int, count: int) -> None:
-    """Overwrite, for the metrics, the predictions of a tile's rows, and behind all of those the classes they say.
-
-    Overwrites the scratch rows of the gradient by the outputs.
-    """
-    stride, outputs = plan[STRIDE], plan[OUTPUTS]
-    if plan[OF_OUTPUTS] != 0:
-        for s in range(count):
-            at = first + s
-            scatter(y, stride, s, predictions, order[at] if plan[SHUFFLED] != 0 else at, outputs)
-    if plan[OF_LABELS] != 0:
-        said, labels = offset(scratch, plan[GRADIENT_ROW] * stride), offset(predictions, plan[SAMPLES] * outputs)
-        say(y, stride, count, outputs, said)
-        for s in range(count):
-            at = first + s
-            labels[order[at] if plan[SHUFFLED] != 0 else at] = said[s]
-
-
-@kernel
-def _tile(
-    plan: Any,
-    numbers: Any,
-    data: tuple,
-    order: Any,
-    vectors: tuple,
-    scratch: Any,
-    sums: Any,
-    cursor: Any,
-    predictions: Any,
-) -> int:
-    """The gradient and loss of the batch's next tile, added to those of the tiles before; its rows."""
-    inputs, targets, weights = data
-    parameters, gradient = vectors[0], vectors[1]
-    stride, lanes = plan[STRIDE], width(scratch)
-    first, done = cursor[FIRST], cursor[DONE]
-    count = min(plan[TILE], min(plan[BATCH], plan[SAMPLES] - first) - done)
-    samples = (count + lanes - 1) // lanes * lanes
-    if plan[PACKED] != 0:
-        number = done // plan[TILE]
-        last = done + plan[TILE] >= plan[SAMPLES]
-        x = offset(inputs, number * plan[INPUTS] * stride)
-        t = offset(targets, number * plan[OUTPUTS] * stride)
-        w = offset(weights, (number if plan[WEIGHTED] != 0 else np.int64(last)) * stride)
-    else:
-        _gather(plan, inputs, targets, weights, order, scratch, first + done, count)
-        x = offset(scratch, plan[INPUT_ROW] * stride)
-        t = offset(scratch, plan[TARGET_ROW] * stride)
-        w = offset(scratch, plan[WEIGHT_ROW] * stride)
-    rows = order
-    if plan[IDENTIFIED] != 0:
-        rows = _number_rows(plan, order, first + done, samples, count)
-    training = plan[TASK] != EVALUATE
-    add = done > 0
-    y = tile.forward(plan, numbers, parameters, x, scratch, samples, training, (rows, cursor[EPOCH]))
-    _note(plan, y, scratch, order, predictions, first + done, count)
-    sums[BATCH_LOSS] += tile.loss(plan, numbers, y, t, w, scratch, samples)
-    sums[BATCH_WEIGHT] += _sum(w, samples) if plan[WEIGHTED] != 0 else count
-    if plan[GAUSS_NEWTON] != 0:
-        work, factor = offset(vectors[3], plan[NEWTON_WORK]), 2.0 * numbers[plan[LOSS_SETTINGS]]
-        calls.gauss_newton(
-            plan[GAUSS_NEWTON], plan, parameters, x, w, scratch, work, vectors[3], samples, factor, add
-        )
-    if training:
-        zero = offset(gradient, plan[PARAMETERS])
-        tile.backward(plan, parameters, gradient, x, scratch, zero, samples, add)
-    return count
 
 
 @kernel
@@ -317,25 +186,6 @@ def _measure(plan: Any, numbers: Any, measured: tuple, row: Any) -> None:
 
 
 @kernel
-def _validate(
-    plan: Any, numbers: Any, data: tuple, parameters: Any, scratch: Any, sums: Any, cursor: Any, predictions: Any
-) -> None:
-    """The loss of the next tile of validation rows; the plan is theirs."""
-    inputs, targets, weights = data
-    stride, lanes, done = plan[STRIDE], width(scratch), cursor[VALIDATED]
-    number = done // plan[TILE]
-    count = min(plan[TILE], plan[SAMPLES] - done)
-    samples = (count + lanes - 1) // lanes * lanes
-    x = offset(inputs, number * plan[INPUTS] * stride)
-    t, w = offset(targets, number * plan[OUTPUTS] * stride), offset(weights, number * stride)
-    y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (cursor, cursor[EPOCH]))
-    _note(plan, y, scratch, cursor, predictions, done, count)
-    sums[VALIDATION_LOSS] += tile.loss(plan, numbers, y, t, w, scratch, samples)
-    sums[VALIDATION_WEIGHT] += _sum(w, samples)
-    cursor[VALIDATED] = done + count
-
-
-@kernel
 def _finish_epoch(plan: Any, numbers: Any, parameters: Any, best: Any, row: Any, sums: Any, cursor: Any) -> None:
     """Count it, and look at what it has brought."""
     cursor[EPOCH] += 1
@@ -364,40 +214,173 @@ def _shuffle(plan: Any, order: Any, cursor: Any) -> bool:
 
 
 @kernel
-def run(
-    plan: Any,
-    numbers: Any,
-    data: tuple,
-    order: Any,
-    vectors: tuple,
-    scratch: Any,
-    history: Any,
-    sums: Any,
-    cursor: Any,
-    validation: tuple,
-    measured: tuple,
-    budget: int,
-) -> None:
+def _sum_slots(plan: Any, slots: Any, count: int, gradient: Any, first: int, length: int, add: bool) -> None:
+    """Overwrite (or add to) a stretch of the gradient with the sum of that many slots, in their order."""
+    start = 0
+    sums = offset(gradient, first)
+    if not add:
+        copy(offset(slots, first), sums, 1.0, length)
+        start = 1
+    for slot in range(start, count):
+        add_vector(sums, 1.0, offset(slots, slot * plan[PARAMETERS] + first), sums, length)
+
+
+@kernel
+def _work(job: tuple, crew: tuple, thread: int) -> int:
+    """Do items of the present round until none is left; how many."""
+    plan, numbers, data, order, vectors, scratch, cursor, validation, measured = job
+    board, slots, slot_sums = crew
+    plan_of_validation, numbers_of_validation, validation_data = validation
+    own = offset(scratch, thread * board[team.SCRATCH])
+    behind = plan[SAMPLES] if plan[SHUFFLED] != 0 else 0
+    places, zero = offset(order, behind + thread * plan[STRIDE]), offset(vectors[1], plan[PARAMETERS])
+    done = 0
+    while True:
+        item = team.claim(board, thread)
+        if item < 0:
+            return done
+        number, kind = board[team.FIRST_ITEM] + item, board[team.KIND]
+        if kind == team.TILES:
+            gradient, sums = offset(slots, item * plan[PARAMETERS]), offset(slot_sums, 2 * item)
+            memory, predictions = (own, places, zero, vectors[3]), measured[0][2]
+            passes.of_batch(
+                plan, numbers, data, order, memory, vectors[0], gradient, sums, cursor, predictions, number, False
+            )
+        elif kind == team.VALIDATION_TILES:
+            sums, predictions = offset(slot_sums, 2 * item), measured[1][2]
+            parameters = vectors[2] if plan[LINE_SEARCH] != 0 else vectors[0]
+            passes.of_validation(
+                plan_of_validation,
+                numbers_of_validation,
+                validation_data,
+                parameters,
+                own,
+                sums,
+                cursor,
+                predictions,
+                number,
+            )
+        else:
+            first = item * team.STRETCH
+            length, add = min(team.STRETCH, plan[PARAMETERS] - first), board[team.ADDED] != 0
+            _sum_slots(plan, slots, board[team.TERMS], vectors[1], first, length, add)
+        done += 1
+
+
+@kernel
+def _round(job: tuple, crew: tuple, kind: int, first: int, count: int) -> None:
+    """Do that many items, all threads together."""
+    board = crew[0]
+    team.begin(board, kind, first, count)
+    team.finish(board, _work(job, crew, 0))
+
+
+@kernel
+def _sum_up(job: tuple, crew: tuple, count: int, add: bool) -> None:
+    """Overwrite (or add to) the gradient with the sum of that many slots."""
+    plan, gradient, board = job[0], job[4][1], crew[0]
+    length = plan[PARAMETERS]
+    if count * length < team.LEAST_SHARED:
+        _sum_slots(plan, crew[1], count, gradient, 0, length, add)
+        return
+    board[team.TERMS] = count
+    board[team.ADDED] = 1 if add else 0
+    _round(job, crew, team.STRETCHES, 0, (length + team.STRETCH - 1) // team.STRETCH)
+
+
+@kernel
+def _train(job: tuple, crew: tuple, sums: Any, budget: int) -> int:
+    """The gradient and loss of the batch's next tiles, added to those of the tiles before; how many they were."""
+    plan, numbers, data, order, vectors, scratch, cursor, _, measured = job
+    board, _, slot_sums = crew
+    rows = min(plan[BATCH], plan[SAMPLES] - cursor[FIRST])
+    number, left = cursor[DONE] // plan[TILE], (rows - cursor[DONE] + plan[TILE] - 1) // plan[TILE]
+    count, add = 1, number > 0
+    if board[team.THREADS] == 1 or left == 1:
+        places = offset(order, plan[SAMPLES] if plan[SHUFFLED] != 0 else 0)
+        memory, predictions = (scratch, places, offset(vectors[1], plan[PARAMETERS]), vectors[3]), measured[0][2]
+        passes.of_batch(
+            plan,
+            numbers,
+            data,
+            order,
+            memory,
+            vectors[0],
+            vectors[1],
+            slot_sums,
+            cursor,
+            predictions,
+            number,
+            add,
+        )
+    else:
+        count = min(left, team.most_items(board, budget))
+        _round(job, crew, team.TILES, number, count)
+        if plan[TASK] != EVALUATE:
+            _sum_up(job, crew, count, add)
+    for i in range(count):
+        sums[BATCH_LOSS] += slot_sums[2 * i]
+        sums[BATCH_WEIGHT] += slot_sums[2 * i + 1]
+    cursor[DONE] = min(rows, cursor[DONE] + count * plan[TILE])
+    return count
+
+
+@kernel
+def _validate(job: tuple, crew: tuple, sums: Any, budget: int) -> int:
+    """The loss of the next tiles of validation rows; how many they were."""
+    plan, cursor, board, slot_sums = job[7][0], job[6], crew[0], crew[2]
+    number = cursor[VALIDATED] // plan[TILE]
+    left = (plan[SAMPLES] - cursor[VALIDATED] + plan[TILE] - 1) // plan[TILE]
+    count = min(left, team.most_items(board, budget))
+    _round(job, crew, team.VALIDATION_TILES, number, count)
+    for i in range(count):
+        sums[VALIDATION_LOSS] += slot_sums[2 * i]
+        sums[VALIDATION_WEIGHT] += slot_sums[2 * i + 1]
+    cursor[VALIDATED] = min(plan[SAMPLES], cursor[VALIDATED] + count * plan[TILE])
+    return count
+
+
+@kernel
+def help(job: tuple, crew: tuple, thread: int) -> None:
+    """Work on the leader's rounds until there will be none any more."""
+    board, seen = crew[0], 0
+    while True:
+        seen = team.wait(board, seen)
+        if seen == team.LEAVE:
+            return
+        done = _work(job, crew, thread)
+        team.report(board, done)
+
+
+@kernel
+def run(job: tuple, history: Any, sums: Any, work: Any, crew: tuple, budget: int) -> None:
     """Train on for ``budget`` tiles, or until cursor[STATUS] is no longer RUNNING, or to a pause.
 
-    data: inputs, targets, weights. vectors: parameters, gradient, previous parameters, the optimizer's state and
-    the best parameters, in whole vectors; the gradient is followed by a 0. history: a row of COLUMNS numbers for
-    each epoch, and one more. validation: plan, numbers and data of the validation rows. measured: (targets,
-    weights, predictions) of the training rows and of those, row by row, and memory for the metrics. Overwrites the
-    vectors, scratch, sums, cursor, order, predictions, and history as far as epochs are finished.
+    The job is (plan, numbers, data, order, vectors, scratch, cursor, validation, measured): data are inputs,
+    targets, weights; vectors are parameters, gradient, previous parameters, the optimizer's state and the best
+    parameters, in whole vectors, the gradient followed by a 0; validation is plan, numbers and data of the
+    validation rows; measured is (targets, weights, predictions) of the training rows and of those, row by row.
+    The crew is the board of ``kernels.team``, a gradient and (loss, weight) for each item of a round. history has
+    a row of COLUMNS numbers for each epoch, and one more; work is memory for the metrics.
+
+    Overwrites the vectors, scratch, sums, cursor, order, predictions, the crew's memory, and history as far as
+    epochs are finished.
     """
+    plan, numbers, _, order, vectors, _, cursor, validation, measured = job
     samples = plan[SAMPLES]
     accepted = vectors[2] if plan[LINE_SEARCH] != 0 else vectors[0]
-    plan_of_validation, numbers_of_validation, validation_data = validation
-    trained, validated, work = measured
-    for _ in range(budget):
+    plan_of_validation, numbers_of_validation, _ = validation
+    trained, validated = measured
+    while budget > 0:
         row = offset(history, cursor[EPOCH] * plan[COLUMNS])
         if cursor[VALIDATED] < 0:
-            if plan[SHUFFLED] != 0 and cursor[TO_SHUFFLE] != 0 and not _shuffle(plan, order, cursor):
-                continue
+            if plan[SHUFFLED] != 0 and cursor[TO_SHUFFLE] != 0:
+                budget -= 1
+                if not _shuffle(plan, order, cursor):
+                    continue
             if plan[RATE_COLUMN] >= 0 and cursor[FIRST] == 0 and cursor[DONE] == 0:
                 row[plan[RATE_COLUMN]] = _rate(plan, numbers, sums, cursor)
-            cursor[DONE] += _tile(plan, numbers, data, order, vectors, scratch, sums, cursor, trained[2])
+            budget -= _train(job, crew, sums, budget)
             done = cursor[DONE]
             if done < min(plan[BATCH], samples - cursor[FIRST]):
                 continue
@@ -433,16 +416,7 @@ def run(
                 sums[VALIDATION_WEIGHT] = 0.0
                 continue
         else:
-            _validate(
-                plan_of_validation,
-                numbers_of_validation,
-                validation_data,
-                accepted,
-                scratch,
-                sums,
-                cursor,
-                validated[2],
-            )
+            budget -= _validate(job, crew, sums, budget)
             if cursor[VALIDATED] < plan_of_validation[SAMPLES]:
                 continue
             penalty = _penalty(plan, numbers, accepted, vectors[1], 0.0)

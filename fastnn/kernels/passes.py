@@ -1,0 +1,189 @@
+"""One tile of the rows of a run: laid out for the kernels, taken through the network, and noted for the metrics.
+
+Several threads may do tiles of the same batch, each with scratch memory, sums and a gradient of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import calls, tile
+from fastnn.kernels.jit import kernel
+from fastnn.kernels.layout import (
+    BATCH,
+    EPOCH,
+    EVALUATE,
+    FIRST,
+    GAUSS_NEWTON,
+    GRADIENT_ROW,
+    IDENTIFIED,
+    INPUT_ROW,
+    INPUTS,
+    LOSS_SETTINGS,
+    NEWTON_WORK,
+    OF_LABELS,
+    OF_OUTPUTS,
+    OUTPUTS,
+    PACKED,
+    SAMPLES,
+    SHUFFLED,
+    STRIDE,
+    TARGET_ROW,
+    TASK,
+    TILE,
+    WEIGHT_ROW,
+    WEIGHTED,
+)
+from fastnn.kernels.rows import gather, say, scatter
+from fastnn.kernels.simd import fill, load, offset, total, transpose, width
+
+
+@kernel
+def _gather(
+    plan: Any,
+    inputs: Any,
+    targets: Any,
+    weights: Any,
+    order: Any,
+    places: Any,
+    scratch: Any,
+    first: int,
+    count: int,
+) -> None:
+    """Lay ``count`` rows out in scratch, sample beside sample; up to whole vectors, the last with weight 0.
+
+    Overwrites the places with where in the inputs rows begin.
+    """
+    stride, features, outputs = plan[STRIDE], plan[INPUTS], plan[OUTPUTS]
+    x = offset(scratch, plan[INPUT_ROW] * stride)
+    t = offset(scratch, plan[TARGET_ROW] * stride)
+    w = offset(scratch, plan[WEIGHT_ROW] * stride)
+    lanes = width(scratch)
+    whole = features - features % lanes
+    for group in range(0, count, lanes):
+        for i in range(lanes):
+            s = group + i
+            at = first + min(s, count - 1)
+            row = order[at] if plan[SHUFFLED] != 0 else at
+            places[i] = row * features
+            for f in range(whole, features):
+                x[f * stride + s] = inputs[row * features + f]
+            gather(targets, row, outputs, t, stride, s)
+            w[s] = 0.0
+            if s < count:
+                w[s] = weights[row] if plan[WEIGHTED] != 0 else 1.0
+        for f in range(0, whole, lanes):
+            transpose(offset(inputs, f), places, offset(x, f * stride + group), stride)
+
+
+@kernel
+def _sum(values: Any, count: int) -> float:
+    """Of whole vectors."""
+    sum_ = fill(load(values, 0), 0.0)
+    for i in range(0, count, width(values)):
+        sum_ = sum_ + load(values, i)
+    return float(total(sum_))
+
+
+@kernel
+def _number_rows(plan: Any, order: Any, places: Any, first: int, samples: int, count: int) -> None:
+    """Overwrite the places with the numbers of a tile's rows."""
+    for s in range(samples):
+        at = first + min(s, count - 1)
+        places[s] = order[at] if plan[SHUFFLED] != 0 else at
+
+
+@kernel
+def _note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: int, count: int) -> None:
+    """Overwrite, for the metrics, the predictions of a tile's rows, and behind all of those the classes they say.
+
+    Overwrites the scratch rows of the gradient by the outputs.
+    """
+    stride, outputs = plan[STRIDE], plan[OUTPUTS]
+    if plan[OF_OUTPUTS] != 0:
+        for s in range(count):
+            at = first + s
+            scatter(y, stride, s, predictions, order[at] if plan[SHUFFLED] != 0 else at, outputs)
+    if plan[OF_LABELS] != 0:
+        said, labels = offset(scratch, plan[GRADIENT_ROW] * stride), offset(predictions, plan[SAMPLES] * outputs)
+        say(y, stride, count, outputs, said)
+        for s in range(count):
+            at = first + s
+            labels[order[at] if plan[SHUFFLED] != 0 else at] = said[s]
+
+
+@kernel
+def of_batch(
+    plan: Any,
+    numbers: Any,
+    data: tuple,
+    order: Any,
+    memory: tuple,
+    parameters: Any,
+    gradient: Any,
+    sums: Any,
+    cursor: Any,
+    predictions: Any,
+    number: int,
+    add: bool,
+) -> None:
+    """A tile of the batch under way: overwrite (or add to) the gradient, and overwrite sums with (loss, weight).
+
+    memory: scratch; where numbers of rows may stand; a 0; the optimizer's state.
+    """
+    inputs, targets, weights = data
+    scratch, places, zero, state = memory
+    stride, lanes = plan[STRIDE], width(scratch)
+    done = number * plan[TILE]
+    first = cursor[FIRST] + done
+    count = min(plan[TILE], min(plan[BATCH], plan[SAMPLES] - cursor[FIRST]) - done)
+    samples = (count + lanes - 1) // lanes * lanes
+    if plan[PACKED] != 0:
+        last = done + plan[TILE] >= plan[SAMPLES]
+        x = offset(inputs, number * plan[INPUTS] * stride)
+        t = offset(targets, number * plan[OUTPUTS] * stride)
+        w = offset(weights, (number if plan[WEIGHTED] != 0 else np.int64(last)) * stride)
+    else:
+        _gather(plan, inputs, targets, weights, order, places, scratch, first, count)
+        x = offset(scratch, plan[INPUT_ROW] * stride)
+        t = offset(scratch, plan[TARGET_ROW] * stride)
+        w = offset(scratch, plan[WEIGHT_ROW] * stride)
+    if plan[IDENTIFIED] != 0:
+        _number_rows(plan, order, places, first, samples, count)
+    training = plan[TASK] != EVALUATE
+    y = tile.forward(plan, numbers, parameters, x, scratch, samples, training, (places, cursor[EPOCH]))
+    _note(plan, y, scratch, order, predictions, first, count)
+    sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
+    sums[1] = _sum(w, samples) if plan[WEIGHTED] != 0 else count
+    if plan[GAUSS_NEWTON] != 0:
+        work, factor = offset(state, plan[NEWTON_WORK]), 2.0 * numbers[plan[LOSS_SETTINGS]]
+        calls.gauss_newton(plan[GAUSS_NEWTON], plan, parameters, x, w, scratch, work, state, samples, factor, add)
+    if training:
+        tile.backward(plan, parameters, gradient, x, scratch, zero, samples, add)
+
+
+@kernel
+def of_validation(
+    plan: Any,
+    numbers: Any,
+    data: tuple,
+    parameters: Any,
+    scratch: Any,
+    sums: Any,
+    cursor: Any,
+    predictions: Any,
+    number: int,
+) -> None:
+    """A tile of validation rows, whose plan it is: overwrite sums with (loss, weight)."""
+    inputs, targets, weights = data
+    stride, lanes, done = plan[STRIDE], width(scratch), number * plan[TILE]
+    count = min(plan[TILE], plan[SAMPLES] - done)
+    samples = (count + lanes - 1) // lanes * lanes
+    x = offset(inputs, number * plan[INPUTS] * stride)
+    t, w = offset(targets, number * plan[OUTPUTS] * stride), offset(weights, number * stride)
+    y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (cursor, cursor[EPOCH]))
+    _note(plan, y, scratch, cursor, predictions, done, count)
+    sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
+    sums[1] = _sum(w, samples)

@@ -1,0 +1,120 @@
+"""Threads that work on one run: a leader, who runs the loop, and helpers.
+
+The leader shares out rounds of items: tiles of a batch, or stretches of the parameter vector. Each thread has a
+share of its own, so that the same data stay in the same core's cache, and when that is used up it takes from the
+others'. So nobody waits for a thread that the system has not let run: what it would have done is done by others.
+Who does what decides nothing about the results.
+
+All that they tell each other stands on the board, a row of whole numbers, each on a cache line of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.kernels.atomics import add, give_way, pause, read, sleep, write
+from fastnn.kernels.jit import kernel
+
+LINE = 16  # numbers of two cache lines: processors fetch them in pairs
+
+# What stands on the board.
+THREADS = 0  # how many they are
+SLOTS = 1  # items of a round at most
+KIND = 2  # what the items of this round are: TILES, VALIDATION_TILES or STRETCHES
+FIRST_ITEM = 3  # what the number of an item is counted from
+ITEMS = 4  # how many there are
+SCRATCH = 5  # numbers of each thread's scratch memory
+TERMS = 6  # slots that are summed up in a stretch,
+ADDED = 7  # 1: to what is there already
+ROUND = LINE  # its number; LEAVE: there will be none any more
+HELPED = 2 * LINE  # items of this round that helpers have done
+SHARES = 3 * LINE  # for each thread, how many items of its share are left, and behind that where the share ends
+
+TILES, VALIDATION_TILES, STRETCHES = range(3)
+LEAVE = -1
+STRETCH = 1024  # numbers of the parameter vector
+LEAST_SHARED = 1 << 15  # numbers: to sum up fewer takes the leader less time than a round would
+
+PAUSES = 4000  # some ten microseconds of waiting before others are let on the core,
+TURNS = 200  # and how often they are before a helper sleeps
+NAP = 50  # microseconds
+
+
+def board_length(threads: int) -> int:
+    """Numbers of a board."""
+    return SHARES + LINE * threads
+
+
+@kernel
+def begin(board: Any, kind: int, first: int, count: int) -> None:
+    """Share out a round of ``count`` items."""
+    threads = board[THREADS]
+    board[KIND] = kind
+    board[FIRST_ITEM] = first
+    board[ITEMS] = count
+    write(board, HELPED, 0)
+    for thread in range(threads):
+        share, end = SHARES + LINE * thread, count * (thread + 1) // threads
+        board[share + 1] = end
+        write(board, share, end - count * thread // threads)
+    write(board, ROUND, board[ROUND] + 1)
+
+
+@kernel
+def claim(board: Any, thread: int) -> int:
+    """The number of an item that nobody else does, from 0; -1 if none is left.
+
+    What the board says of a round is to be read after a claim: the round cannot end before that item is done.
+    """
+    threads = board[THREADS]
+    whose = thread
+    for _ in range(threads):
+        share = SHARES + LINE * whose
+        if read(board, share) > 0:
+            left = add(board, share, -1)
+            if left > 0:
+                return board[share + 1] - left
+        whose = whose + 1 if whose + 1 < threads else 0
+    return -1
+
+
+@kernel
+def most_items(board: Any, budget: int) -> int:
+    """Of a round, when the chunk under way is to do ``budget`` more."""
+    return min(board[SLOTS], max(budget, board[THREADS]))
+
+
+@kernel
+def finish(board: Any, done_by_leader: int) -> None:
+    """Wait for what helpers have claimed."""
+    waited = 0
+    while read(board, HELPED) < board[ITEMS] - done_by_leader:
+        waited += 1
+        if waited < PAUSES:
+            pause()
+        else:
+            give_way()
+
+
+@kernel
+def report(board: Any, done: int) -> None:
+    """As a helper, tell the leader how many items have been done since the last report."""
+    if done > 0:
+        add(board, HELPED, done)
+
+
+@kernel
+def wait(board: Any, seen: int) -> int:
+    """As a helper, wait for another round than the one seen; its number."""
+    waited = 0
+    while True:
+        number = read(board, ROUND)
+        if number != seen:
+            return number
+        waited += 1
+        if waited < PAUSES:
+            pause()
+        elif waited < PAUSES + TURNS:
+            give_way()
+        else:
+            sleep(NAP)

@@ -1,0 +1,432 @@
+"""One fit in several threads: the same bits, no thread left over, and who works at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import fastnn
+from fastnn import plan, running, threads
+from fastnn.kernels import team
+from fastnn.kernels.jit import FLAGS
+from fastnn.kernels.simd import pointer
+from fastnn.optimizers import OPTIMIZERS
+from tests.problems import JIT, call, made, problem
+
+COUNTS = (2, 3, 4, 7) if JIT else (3,)
+
+
+@pytest.fixture
+def many_tiles(monkeypatch):
+    """Small tiles, each of them worth a thread, in rounds of a few."""
+    monkeypatch.setattr(plan, "MOST_ROW_BYTES", 128)
+    monkeypatch.setattr(plan, "LEAST_ROW_BYTES", 128)
+    monkeypatch.setattr(running, "SECONDS_OF_THREAD", 1e-12)
+    monkeypatch.setattr(running, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(running, "MOST_SLOTS", 9)
+    monkeypatch.setattr(threads, "cores", lambda: 64)
+
+
+def helpers():
+    """Threads that help with a fit."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fastnn-")]
+
+
+def fitted(p, count, **options):
+    """History and parameters after a fit in so many threads; and that there were so many."""
+    net = p.net
+    seen = []
+    options = {"epochs": 3, "optimizer": call("Adam", 0.02), "sample_weight": p.weights, **options}
+    options = {name: made(value, fastnn) for name, value in options.items()}
+    callback = fastnn.Callback()
+    callback.on_epoch_end = lambda progress: seen.append(len(helpers()))
+    history = net.fit(*p.rows, loss=p.loss, threads=count, callbacks=[callback], **options)
+    assert set(seen) == {count - 1}
+    assert not helpers()
+    return history, net.parameters
+
+
+def assert_same(one, other):
+    """Bit for bit."""
+    assert_array_equal(one[1], other[1])
+    assert_array_equal(one[0].loss, other[0].loss)
+    for name in one[0].metrics:
+        assert_array_equal(one[0].metrics[name], other[0].metrics[name])
+    if one[0].val_loss is not None:
+        assert_array_equal(one[0].val_loss, other[0].val_loss)
+
+
+def layers(library):
+    return [
+        library.Dropout(0.2),
+        library.Dense(9, "tanh", l1=0.01, max_norm=2.0),
+        library.LayerNormalization(),
+        library.Dropout(0.4),
+        library.Dense(2, l2=0.01),
+    ]
+
+
+@pytest.mark.parametrize("batch_size", [None, 300])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_same_bits_with_all_kinds_of_layers(rng, many_tiles, batch_size, weighted, dtype):
+    p = problem(rng, (3, 2), 700 if JIT else 160, layers=layers, dtype=dtype, weighted=weighted)
+    alone = fitted(p, 1, batch_size=batch_size)
+    for count in COUNTS:
+        assert_same(alone, fitted(p, count, batch_size=batch_size))
+
+
+FULL_BATCH = [name for name, cls in OPTIMIZERS.items() if cls.full_batch]
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "levenberg_marquardt"])
+def test_same_bits_with_every_optimizer(rng, many_tiles, name):
+    p = problem(rng, (3, 6, 2), 500 if JIT else 100)
+    options = {"optimizer": call(OPTIMIZERS[name].__name__), "epochs": 6}
+    if name not in FULL_BATCH:
+        options["batch_size"] = 200
+    alone = fitted(p, 1, **options)
+    for count in COUNTS:
+        assert_same(alone, fitted(p, count, **options))
+
+
+def test_one_thread_for_what_adds_to_one_matrix(rng, many_tiles):
+    p = problem(rng, (3, 6, 2), 500 if JIT else 100)
+    net = p.net
+    seen = []
+    net.fit(
+        *p.rows, optimizer="levenberg_marquardt", threads=4, callbacks=[lambda *_: seen.append(len(helpers()))]
+    )
+    assert set(seen) == {0}
+
+
+def test_same_bits_with_validation_and_metrics(rng, many_tiles):
+    p = problem(rng, (3, 6, 3), 500 if JIT else 100)
+    options = {
+        "validation_split": 0.4,
+        "metrics": ["mae", "r2"],
+        "early_stopping": fastnn.EarlyStopping(patience=2),
+        "epochs": 5,
+    }
+    alone = fitted(p, 1, **options)
+    for count in COUNTS:
+        assert_same(alone, fitted(p, count, **options))
+
+
+def test_same_bits_where_gradients_are_summed_together(rng, many_tiles):
+    """With enough parameters threads share the adding up of the tiles' gradients, too."""
+    width = 64
+    p = problem(rng, (3, width, width, 2), 300 if JIT else 80)
+    assert 9 * len(p.net.parameters) > team.LEAST_SHARED
+    alone = fitted(p, 1)
+    for count in COUNTS:
+        assert_same(alone, fitted(p, count))
+
+
+# The board --------------------------------------------------------------------------------------------
+
+
+@numba.njit(**FLAGS)
+def lead(board, rounds, count, done):
+    board = pointer(board)
+    for _ in range(rounds):
+        team.begin(board, team.TILES, 0, count)
+        mine = take(board, 0, done)
+        team.finish(board, mine)
+
+
+@numba.njit(**FLAGS)
+def take(board, thread, done):
+    mine = 0
+    while True:
+        item = team.claim(board, thread)
+        if item < 0:
+            return mine
+        done[board[team.ROUND] % len(done), item] += 1
+        mine += 1
+
+
+@numba.njit(**FLAGS)
+def assist(board, thread, done):
+    board, seen = pointer(board), 0
+    while True:
+        seen = team.wait(board, seen)
+        if seen == team.LEAVE:
+            return
+        team.report(board, take(board, thread, done))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 64])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_every_item_is_done_once(count, size):
+    rounds = 20_000 if JIT else 50
+    board = np.zeros(team.board_length(size), np.int64)
+    board[team.THREADS] = size
+    done = np.zeros((1 << 15, count), np.int64)
+    crew = [threading.Thread(target=assist, args=(board, k, done)) for k in range(1, size)]
+    for thread in crew:
+        thread.start()
+    lead(board, rounds, count, done)
+    board[team.ROUND] = team.LEAVE
+    for thread in crew:
+        thread.join(60)
+        assert not thread.is_alive()
+    # Round numbers begin at 1, and an item is claimed before the number goes up.
+    assert done.sum() == rounds * count
+    assert done.max() <= 2
+
+
+# How many ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [0, -1, 1.5, "2", True, 10**6])
+def test_bad_numbers_of_threads(given):
+    net = fastnn.mlp([2, 2, 1])
+    before = net.parameters.copy()
+    with pytest.raises((TypeError, ValueError), match="threads is"):
+        net.fit([[1, 2]], [1], threads=given)
+    assert_array_equal(net.parameters, before)
+
+
+def test_what_the_environment_says(monkeypatch):
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "5")
+    assert threads.allowed() == 5
+    assert threads.allowed(3) == 3  # an argument goes before it
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="FASTNN_NUM_THREADS is 'many'; a whole number from 1 to 1024 is needed"):
+        fastnn.mlp([2, 1]).fit([[1, 2]], [1])
+
+
+@pytest.mark.compiled
+def test_other_libraries_variable(monkeypatch):
+    """joblib's loky and Dask set it in their workers."""
+    monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "cores", lambda: 8)
+    for given, expected in {"1": 1, "3": 3, "4,2": 4, "": 8, "x": 8, "0": 8}.items():
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+        assert threads.allowed() == expected, given
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert threads.allowed() == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_affinity(run_python):
+    source = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+    source += "from fastnn import threads; print(threads.allowed())"
+    assert run_python(source, OMP_NUM_THREADS="").stdout.strip() == "1"
+
+
+def test_quota_of_control_groups(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "cpu.max").write_text("150000 100000\n")
+    (tmp_path / "a" / "b" / "cpu.max").write_text("max 100000\n")
+    assert list(threads._quotas(["0::/a/b"], tmp_path)) == [2]  # of the group around it, rounded up
+    old = tmp_path / "cpu,cpuacct" / "job"
+    old.mkdir(parents=True)
+    (old / "cpu.cfs_quota_us").write_text("300000")
+    (old / "cpu.cfs_period_us").write_text("100000")
+    assert list(threads._quotas(["4:cpu,cpuacct:/job", "3:memory:/job"], tmp_path)) == [3]
+    (old / "cpu.cfs_quota_us").write_text("-1")
+    assert list(threads._quotas(["4:cpu,cpuacct:/job"], tmp_path)) == []
+
+
+def test_fits_side_by_side_share_the_cores(monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: 4)
+    with threads.reserve(3) as first, threads.reserve(3) as second, threads.reserve(3) as third:
+        assert (first, second, third) == (3, 1, 1)
+    with threads.reserve(3) as again:
+        assert again == 3
+
+
+def test_little_work_wakes_nobody():
+    X, y = fastnn.datasets.circle(10)
+    seen = []
+    fastnn.mlp([2, 4, 1]).fit(X, y, epochs=3, threads=4, callbacks=[lambda *_: seen.append(len(helpers()))])
+    assert set(seen) == {0}
+
+
+# Safety -----------------------------------------------------------------------------------------------
+
+WORK = {"epochs": 40, "threads": 3} if JIT else {"epochs": 2, "threads": 3}
+
+
+def train(seed):
+    X, y = fastnn.datasets.circle(60 if JIT else 12)
+    net = fastnn.mlp([2, 16, 16, 1], seed=seed)
+    net.fit(X, y, optimizer=fastnn.SGD(2.0), **WORK)
+    return net.parameters.tobytes()
+
+
+def test_eight_at_once(many_tiles):
+    alone = [train(seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(train, range(8))) == alone
+    assert not helpers()
+
+
+def test_exception_in_a_callback(many_tiles):
+    X, y = fastnn.datasets.circle(30 if JIT else 10)
+    net = fastnn.mlp([2, 16, 16, 1])
+    seen = []
+
+    def refuse(progress):
+        seen.append(len(helpers()))
+        if progress.epoch == 3:
+            raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        net.fit(X, y, epochs=10, threads=4, callbacks=[refuse])
+    assert set(seen) == {3}
+    assert not helpers()
+    assert net.history.epochs == 3
+    net.fit(X, y, epochs=2, threads=4)
+
+
+def test_no_thread_can_be_started(many_tiles, monkeypatch):
+    """The system has none left: the fit is done with those there are, and the result is the same."""
+    expected = train(0)
+
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert train(0) == expected
+
+
+COMMON = """
+import json, multiprocessing, os, signal, sys, threading, time, warnings
+from concurrent.futures import ProcessPoolExecutor
+import numpy as np, fastnn
+warnings.simplefilter("ignore")  # of Python 3.12 on, about forking with threads
+X, y = fastnn.datasets.circle(100)
+
+def helpers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fastnn-")]
+
+def train(seed, **options):
+    net = fastnn.mlp([2, 16, 16, 1], seed=seed)
+    net.fit(X, y, **{"epochs": 30, "optimizer": fastnn.SGD(2.0), "threads": 3, **options})
+    return net.parameters.tobytes()
+"""
+
+FORK = """
+expected = train(0)
+child = os.fork()
+if child == 0:
+    os._exit(0 if train(0) == expected else 3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert train(0) == expected
+
+# While another thread is within a fit.
+inside = threading.Event()
+fit = threading.Thread(target=train, args=(1,), kwargs={"epochs": 400, "callbacks": [lambda *_: inside.set()]})
+fit.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    os._exit(0 if train(0) == expected else 3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+fit.join()
+assert not helpers()
+"""
+
+PROCESSES = """
+if __name__ == "__main__":
+    expected = [train(0), train(1)]
+    for method in sys.argv[1:]:
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            assert pool.map(train, [0, 1]) == expected
+        with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
+            assert list(pool.map(train, [0, 1])) == expected
+    assert not helpers()
+"""
+
+INTERRUPT = """
+train(0, epochs=1)
+seen = []
+timer = threading.Timer(0.5, lambda: (seen.append(len(helpers())), os.kill(os.getpid(), signal.SIGINT)))
+timer.start()
+start = time.perf_counter()
+net = fastnn.mlp([2, 16, 16, 1])
+try:
+    net.fit(X, y, epochs=10**7, threads=3)
+except KeyboardInterrupt:
+    pass
+else:
+    sys.exit("was not interrupted")
+assert seen == [2], seen
+assert not helpers()
+assert net.history.status == "interrupted" and net.history.epochs > 0
+assert np.isfinite(net.parameters).all()
+"""
+
+LEAVE = """
+started = threading.Event()
+net = fastnn.mlp([2, 16, 16, 1])
+arguments = {"epochs": 10**8, "threads": 3, "callbacks": [lambda *_: started.set()] if sys.argv[1] == "1" else []}
+threading.Thread(target=net.fit, args=(X, y), kwargs=arguments, daemon=True).start()
+if sys.argv[1] == "1":
+    started.wait()
+else:
+    while not helpers():
+        time.sleep(0.01)
+print("leaving", flush=True)
+"""
+
+
+def safety(test):
+    """Mark a test that forks, or sends itself SIGINT."""
+    there = pytest.mark.skipif(sys.platform == "win32", reason="no fork, no SIGINT to oneself")
+    return pytest.mark.compiled(there(test))
+
+
+def separately(run_python, source, *arguments):
+    return run_python(COMMON + source, *arguments)
+
+
+@safety
+def test_forked_processes(run_python):
+    separately(run_python, FORK)
+
+
+@pytest.mark.slow
+@safety
+def test_process_pools(run_python, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(COMMON + PROCESSES)
+    run_python(script, "fork", "spawn")
+
+
+@safety
+def test_interrupt(run_python):
+    separately(run_python, INTERRUPT)
+
+
+@pytest.mark.parametrize("watched", [0, 1])
+@safety
+def test_interpreter_ends_during_a_fit_in_a_daemon_thread(run_python, watched):
+    assert separately(run_python, LEAVE, watched).stdout == "leaving\n"
+
+
+WORKERS = """
+import json, sys
+import joblib
+from fastnn import threads
+with joblib.parallel_config(backend="loky", n_jobs=2, inner_max_num_threads=1):
+    print(joblib.Parallel()(joblib.delayed(threads.allowed)() for _ in range(2)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+def test_in_workers_of_joblib(run_python):
+    pytest.importorskip("joblib")
+    assert json.loads(run_python(WORKERS).stdout) == [1, 1]
