@@ -24,6 +24,9 @@ CACHE_BYTES = 1 << 20
 
 # What training takes on one sample, in float64, for each unit's activation and for each weight.
 SECONDS_OF_UNIT, SECONDS_OF_PRODUCT = 0.6e-9, 0.1e-9
+# A batch that would be one tile is two, for two threads, if it takes that long and each half has so many vectors:
+# one thread then takes 1 to 3 % longer, and two are half as fast again.
+SECONDS_OF_TWO, LEAST_VECTORS_OF_HALF = 5e-6, 8
 
 
 @dataclass(frozen=True)
@@ -177,9 +180,8 @@ class Plan:
     def seconds_per_sample(self) -> float:
         """About what training on one sample takes."""
         fields = self.numbers[layout.HEAD : layout.HEAD + int(self.numbers[layout.LAYERS]) * layout.LAYER_FIELDS]
-        units = fields[layout.LAYER_OUTPUTS :: layout.LAYER_FIELDS]
-        products = fields[layout.LAYER_INPUTS :: layout.LAYER_FIELDS] * units
-        return float(SECONDS_OF_UNIT * units.sum() + SECONDS_OF_PRODUCT * products.sum()) * self.dtype.itemsize / 8
+        sizes = fields.reshape(-1, layout.LAYER_FIELDS)[:, [layout.LAYER_INPUTS, layout.LAYER_OUTPUTS]]
+        return _seconds_per_sample(sizes, self.dtype)
 
 
 def aligned(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -286,7 +288,10 @@ def make_plan(
         parameters += layer.parameters
         fields.append(record)
 
-    tile, stride = _tile_of(batch, scratch_rows, dtype)
+    seconds = _seconds_per_sample(
+        np.array([(layer.inputs, layer.units) for layer in layers], np.int64).reshape(-1, 2), dtype
+    )
+    tile, stride = _tile_of(batch, scratch_rows, dtype, seconds)
     head[layout.LAYERS] = len(numbered)
     head[layout.INPUTS] = inputs
     head[layout.OUTPUTS] = outputs
@@ -431,11 +436,24 @@ def _put_update(
         reals[layout.PLATEAU_LEAST] = least
 
 
-def _tile_of(batch: int, scratch_rows: int, dtype: np.dtype[Any]) -> tuple[int, int]:
-    """(samples of a tile, distance between its rows): a batch in tiles of nearly equal size."""
+def _seconds_per_sample(sizes: npt.NDArray[np.int64], dtype: np.dtype[Any]) -> float:
+    """About what training takes, for layers with these (inputs, units)."""
+    units, products = sizes[:, 1].sum(), sizes.prod(axis=1).sum()
+    return float(SECONDS_OF_UNIT * units + SECONDS_OF_PRODUCT * products) * dtype.itemsize / 8
+
+
+def _tile_of(batch: int, scratch_rows: int, dtype: np.dtype[Any], seconds: float) -> tuple[int, int]:
+    """(samples of a tile, distance between its rows): a batch in tiles of nearly equal size.
+
+    A sample takes that many seconds.
+    """
     row_bytes = min(MOST_ROW_BYTES, max(LEAST_ROW_BYTES, TILE_BYTES // scratch_rows))
     tiles = -(-batch // (row_bytes // dtype.itemsize))
-    tiles += tiles % 2 if tiles > 1 else 0  # so that two threads have the same to do
+    worth_two = (
+        batch > LEAST_VECTORS_OF_HALF * 2 * LANES[dtype] - LANES[dtype] and batch * seconds > SECONDS_OF_TWO
+    )
+    if tiles > 1 or worth_two:
+        tiles += tiles % 2  # so that two threads have the same to do
     tile = whole_vectors(-(-batch // tiles), dtype)
     # Rows at a distance of an even number of registers compete for the same places in the cache.
     even = tile // LANES[dtype] % 2 == 0

@@ -30,7 +30,7 @@ FIRST_CHUNK_OPERATIONS = 2e7  # a few milliseconds, from which the speed is then
 MOST_SLOTS, MOST_SLOT_BYTES = 64, 32 << 20
 
 # A thread is worth while if it has this much to do between two updates, and if the run takes that long.
-SECONDS_OF_THREAD, LEAST_SECONDS = 1.5e-6, 1e-3
+SECONDS_OF_THREAD, LEAST_SECONDS = 0.8e-6, 1e-3
 
 STATUS = {
     layout.FINISHED: "finished",
