@@ -28,6 +28,7 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
         "validation_split": options.validation_split,
         "metrics": options.metric or (),
         "early_stopping": stopping,
+        "threads": options.threads,
     }
 
 
