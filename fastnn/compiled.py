@@ -67,9 +67,10 @@ def _training_loop(sources: str) -> Callable[..., None]:
                 (pointer(validated[0]), pointer(validated[1]), pointer(validated[2])),
             ),
         )
-        together = (pointer(crew[0]), pointer(crew[1]), pointer(crew[2]))
+        board, slots, slot_sums, memories = crew
+        together = (pointer(board), pointer(slots), pointer(slot_sums), pointer(memories), pointer(records[1]))
         if thread == 0:
-            loop.run(job, pointer(records[0]), pointer(records[1]), pointer(work), together, budget)
+            loop.run(job, pointer(records[0]), pointer(work), together, budget)
         else:
             loop.help(job, together, thread)
 

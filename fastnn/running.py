@@ -131,14 +131,20 @@ class Run:
         self._crew = self._memory_of_crew(size)
         compiled.train.prepare(dtype, *self._arguments(0, 0))
 
-    def _memory_of_crew(self, scratch: int) -> tuple[Array, Array, Array]:
-        """The board, and gradients and losses for the items of a round."""
+    def _memory_of_crew(self, scratch: int) -> tuple[Array, Array, Array, Array]:
+        """The board; and for the items of a round gradients, losses, and copies of the optimizer's memory."""
         length = self.plan.vector_length if self.threads > 1 else 0
         fitting = MOST_SLOT_BYTES // max(1, length * self.plan.dtype.itemsize)
         slots = max(self.threads, min(MOST_SLOTS, fitting))
         board = aligned_zeros(team.board_length(self.threads) * 8, np.dtype(np.uint8)).view(np.int64)
         board[team.THREADS], board[team.SLOTS], board[team.SCRATCH] = 1, slots, scratch
-        return board, aligned_zeros(slots * length, self.plan.dtype), np.zeros(2 * slots)
+        updates = team.UPDATES_EACH * self.threads if self.threads > 1 else 0
+        return (
+            board,
+            aligned_zeros(slots * length, self.plan.dtype),
+            np.zeros(2 * max(slots, updates)),
+            np.zeros(updates * layout.MOST_MEMORY),
+        )
 
     def _of_validation(self, validation: Validation | None) -> tuple[Array, ...]:
         nothing = read_only(np.zeros(1, self.plan.dtype))

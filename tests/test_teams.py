@@ -131,6 +131,27 @@ def test_same_bits_where_gradients_are_summed_together(rng, many_tiles):
         assert_same(alone, fitted(p, count))
 
 
+@pytest.mark.compiled  # plain Python would take its time for so many parameters
+@pytest.mark.parametrize("name", [name for name, cls in OPTIMIZERS.items() if not cls.line_search])
+def test_same_bits_where_parameters_are_updated_together(rng, many_tiles, name):
+    p = problem(rng, (3, 180, 180, 2), 100)
+    assert len(p.net.parameters) > team.LEAST_SHARED
+    alone = fitted(p, 1, optimizer=call(OPTIMIZERS[name].__name__))
+    for count in (2, 7):
+        assert_same(alone, fitted(p, count, optimizer=call(OPTIMIZERS[name].__name__)))
+
+
+@pytest.mark.compiled
+def test_divergence_where_parameters_are_updated_together(rng, many_tiles):
+    p = problem(rng, (3, 180, 180, 2), 100)
+    alone, together = p.net, fastnn.Sequential([layer.copy() for layer in p.net.layers], inputs=3)
+    for net, count in ((alone, 1), (together, 4)):
+        with pytest.warns(RuntimeWarning, match="no longer finite"):
+            net.fit(*p.rows, optimizer=fastnn.SGD(1e300), epochs=3, threads=count)
+    assert_array_equal(alone.parameters, together.parameters)
+    assert alone.history.epochs == together.history.epochs
+
+
 # The board --------------------------------------------------------------------------------------------
 
 

@@ -105,7 +105,9 @@ def add(commands: Commands) -> None:
     option(
         "--log-every", type=positive, metavar="N", help="epochs from one line to the next (circle 100, tables 20)"
     )
-    option("--threads", type=positive, metavar="N", help="at most (all cores); the result is the same for any number")
+    option(
+        "--threads", type=positive, metavar="N", help="at most (all cores); the result is the same for any number"
+    )
     option("--save", metavar="FILE", help='write the network to a file, for "fastnn predict" and fastnn.load')
 
     option = parser.add_argument_group("what keeps it honest").add_argument

@@ -15,6 +15,7 @@ from fastnn.kernels.jit import kernel
 from fastnn.kernels.layout import (
     BATCH,
     BATCH_LOSS,
+    BATCH_MEAN,
     BATCH_WEIGHT,
     CLIP,
     CLIP_NORM,
@@ -43,6 +44,7 @@ from fastnn.kernels.layout import (
     MEMORY,
     METRIC_LIST,
     METRICS,
+    MOST_MEMORY,
     MOVED,
     NOT_FINITE,
     OPTIMIZER,
@@ -78,7 +80,7 @@ from fastnn.kernels.layout import (
     WARM_RATE,
 )
 from fastnn.kernels.random import key, shuffle
-from fastnn.kernels.simd import offset
+from fastnn.kernels.simd import offset, width
 from fastnn.kernels.vectors import add as add_vector
 from fastnn.kernels.vectors import copy
 
@@ -118,57 +120,6 @@ def _rate(plan: Any, numbers: Any, sums: Any, cursor: Any) -> float:
         return sums[PLATEAU_RATE]
     settings = offset(numbers, plan[SCHEDULE_SETTINGS])
     return calls.schedule(plan[SCHEDULE], settings, batches - warm, float(each_epoch))
-
-
-@kernel
-def _update(plan: Any, numbers: Any, vectors: tuple, sums: Any, cursor: Any, weight: float, loss: float) -> int:
-    """What the optimizer does with the batch's gradient, and all that follows from it; the optimizer's answer."""
-    parameters, gradient, previous, state, _ = vectors
-    count, scale = plan[PARAMETERS], 1.0 / weight
-    if plan[RATE_COLUMN] >= 0:
-        numbers[0] = _rate(plan, numbers, sums, cursor)
-    if plan[CLIP] != 0:
-        calls.clip(plan[CLIP], gradient, count, scale, numbers[CLIP_VALUE], numbers[CLIP_NORM])
-    sums[SCALE] = scale
-    memory = offset(sums, MEMORY)
-    if plan[GAUSS_NEWTON] != 0:
-        _add_penalties(plan, numbers, state, weight)
-    answer = calls.update(
-        plan[OPTIMIZER], parameters, gradient, previous, state, memory, numbers, count, count, scale, loss
-    )
-    cursor[UPDATES] += 1
-    for i in range(plan[FROZEN]):
-        place = offset(plan, plan[FROZEN_LIST] + 2 * i)
-        for p in range(place[0], place[0] + place[1]):
-            parameters[p] = previous[p]
-    if plan[CONSTRAINT] != 0:
-        places, settings = offset(plan, plan[CONSTRAINT_LIST]), offset(numbers, plan[CONSTRAINT_SETTINGS])
-        calls.constraint(plan[CONSTRAINT], parameters, places, settings, plan[CONSTRAINTS])
-    return answer
-
-
-@kernel
-def _finish_batch(plan: Any, numbers: Any, vectors: tuple, sums: Any, cursor: Any) -> int:
-    """Update the parameters with the batch's gradient; the optimizer's answer."""
-    weight = sums[BATCH_WEIGHT]
-    penalty = _penalty(plan, numbers, vectors[0], vectors[1], weight if plan[TASK] != EVALUATE else 0.0)
-    loss = sums[BATCH_LOSS] + weight * penalty
-    searching = plan[LINE_SEARCH] != 0
-    if not np.isfinite(loss) and not searching:
-        if cursor[UPDATES] > 0:
-            copy(vectors[2], vectors[0], 1.0, plan[PARAMETERS])
-        sums[BATCH_LOSS] = loss
-        return NOT_FINITE
-    sums[EPOCH_LOSS] += loss
-    sums[EPOCH_WEIGHT] += weight
-    sums[BATCH_LOSS] = 0.0
-    sums[BATCH_WEIGHT] = 0.0
-    if plan[TASK] != TRAIN or weight == 0.0:
-        return MOVED
-    answer = _update(plan, numbers, vectors, sums, cursor, weight, loss / weight)
-    if answer == NOT_FINITE and not searching:
-        copy(vectors[2], vectors[0], 1.0, plan[PARAMETERS])
-    return answer
 
 
 @kernel
@@ -226,10 +177,38 @@ def _sum_slots(plan: Any, slots: Any, count: int, gradient: Any, first: int, len
 
 
 @kernel
+def _update_stretch(job: tuple, crew: tuple, item: int) -> None:
+    """What the optimizer does with a stretch of the parameters, each of which goes its own way.
+
+    With a copy of its memory, which all stretches leave in the same state.
+    """
+    plan, numbers, vectors = job[0], job[1], job[4]
+    board, memories, sums = crew[0], crew[3], crew[4]
+    parameters, gradient, previous, state, _ = vectors
+    first = item * board[team.TERMS]
+    memory, length = offset(memories, item * MOST_MEMORY), min(board[team.TERMS], plan[PARAMETERS] - first)
+    for i in range(MOST_MEMORY):
+        memory[i] = sums[MEMORY + i]
+    crew[2][item] = calls.update(
+        plan[OPTIMIZER],
+        offset(parameters, first),
+        offset(gradient, first),
+        offset(previous, first),
+        offset(state, first),
+        memory,
+        numbers,
+        length,
+        plan[PARAMETERS],
+        sums[SCALE],
+        sums[BATCH_MEAN],
+    )
+
+
+@kernel
 def _work(job: tuple, crew: tuple, thread: int) -> int:
     """Do items of the present round until none is left; how many."""
     plan, numbers, data, order, vectors, scratch, cursor, validation, measured = job
-    board, slots, slot_sums = crew
+    board, slots, slot_sums, _, _ = crew
     plan_of_validation, numbers_of_validation, validation_data = validation
     own = offset(scratch, thread * board[team.SCRATCH])
     behind = plan[SAMPLES] if plan[SHUFFLED] != 0 else 0
@@ -260,6 +239,8 @@ def _work(job: tuple, crew: tuple, thread: int) -> int:
                 predictions,
                 number,
             )
+        elif kind == team.UPDATES:
+            _update_stretch(job, crew, item)
         else:
             first = item * team.STRETCH
             length, add = min(team.STRETCH, plan[PARAMETERS] - first), board[team.ADDED] != 0
@@ -289,10 +270,85 @@ def _sum_up(job: tuple, crew: tuple, count: int, add: bool) -> None:
 
 
 @kernel
-def _train(job: tuple, crew: tuple, sums: Any, budget: int) -> int:
+def _update_together(job: tuple, crew: tuple, loss: float) -> int:
+    """An optimizer's step by all threads, a stretch of the parameters each; its answer."""
+    count, lanes, board, sums = job[0][PARAMETERS], width(job[4][0]), crew[0], crew[4]
+    stretch = (count + team.UPDATES_EACH * board[team.THREADS] - 1) // (team.UPDATES_EACH * board[team.THREADS])
+    stretch = max(team.STRETCH, (stretch + lanes - 1) // lanes * lanes)
+    stretches = (count + stretch - 1) // stretch
+    board[team.TERMS] = stretch
+    sums[BATCH_MEAN] = loss
+    _round(job, crew, team.UPDATES, 0, stretches)
+    answer = MOVED
+    for item in range(stretches):
+        if crew[2][item] == NOT_FINITE:
+            answer = NOT_FINITE
+    for i in range(MOST_MEMORY):
+        sums[MEMORY + i] = crew[3][i]
+    return answer
+
+
+@kernel
+def _update(job: tuple, crew: tuple, weight: float, loss: float) -> int:
+    """What the optimizer does with the batch's gradient, and all that follows from it; the optimizer's answer."""
+    plan, numbers, cursor, sums = job[0], job[1], job[6], crew[4]
+    parameters, gradient, previous, state, _ = job[4]
+    count, scale = plan[PARAMETERS], 1.0 / weight
+    if plan[RATE_COLUMN] >= 0:
+        numbers[0] = _rate(plan, numbers, sums, cursor)
+    if plan[CLIP] != 0:
+        calls.clip(plan[CLIP], gradient, count, scale, numbers[CLIP_VALUE], numbers[CLIP_NORM])
+    sums[SCALE] = scale
+    memory = offset(sums, MEMORY)
+    if plan[GAUSS_NEWTON] != 0:
+        _add_penalties(plan, numbers, state, weight)
+    if crew[0][team.THREADS] > 1 and count >= team.LEAST_SHARED and plan[LINE_SEARCH] == 0:
+        answer = _update_together(job, crew, loss)
+    else:
+        answer = calls.update(
+            plan[OPTIMIZER], parameters, gradient, previous, state, memory, numbers, count, count, scale, loss
+        )
+    cursor[UPDATES] += 1
+    for i in range(plan[FROZEN]):
+        place = offset(plan, plan[FROZEN_LIST] + 2 * i)
+        for p in range(place[0], place[0] + place[1]):
+            parameters[p] = previous[p]
+    if plan[CONSTRAINT] != 0:
+        places, settings = offset(plan, plan[CONSTRAINT_LIST]), offset(numbers, plan[CONSTRAINT_SETTINGS])
+        calls.constraint(plan[CONSTRAINT], parameters, places, settings, plan[CONSTRAINTS])
+    return answer
+
+
+@kernel
+def _finish_batch(job: tuple, crew: tuple) -> int:
+    """Update the parameters with the batch's gradient; the optimizer's answer."""
+    plan, numbers, vectors, cursor, sums = job[0], job[1], job[4], job[6], crew[4]
+    weight = sums[BATCH_WEIGHT]
+    penalty = _penalty(plan, numbers, vectors[0], vectors[1], weight if plan[TASK] != EVALUATE else 0.0)
+    loss = sums[BATCH_LOSS] + weight * penalty
+    searching = plan[LINE_SEARCH] != 0
+    if not np.isfinite(loss) and not searching:
+        if cursor[UPDATES] > 0:
+            copy(vectors[2], vectors[0], 1.0, plan[PARAMETERS])
+        sums[BATCH_LOSS] = loss
+        return NOT_FINITE
+    sums[EPOCH_LOSS] += loss
+    sums[EPOCH_WEIGHT] += weight
+    sums[BATCH_LOSS] = 0.0
+    sums[BATCH_WEIGHT] = 0.0
+    if plan[TASK] != TRAIN or weight == 0.0:
+        return MOVED
+    answer = _update(job, crew, weight, loss / weight)
+    if answer == NOT_FINITE and not searching:
+        copy(vectors[2], vectors[0], 1.0, plan[PARAMETERS])
+    return answer
+
+
+@kernel
+def _train(job: tuple, crew: tuple, budget: int) -> int:
     """The gradient and loss of the batch's next tiles, added to those of the tiles before; how many they were."""
     plan, numbers, data, order, vectors, scratch, cursor, _, measured = job
-    board, _, slot_sums = crew
+    board, slot_sums, sums = crew[0], crew[2], crew[4]
     rows = min(plan[BATCH], plan[SAMPLES] - cursor[FIRST])
     number, left = cursor[DONE] // plan[TILE], (rows - cursor[DONE] + plan[TILE] - 1) // plan[TILE]
     count, add = 1, number > 0
@@ -326,9 +382,9 @@ def _train(job: tuple, crew: tuple, sums: Any, budget: int) -> int:
 
 
 @kernel
-def _validate(job: tuple, crew: tuple, sums: Any, budget: int) -> int:
+def _validate(job: tuple, crew: tuple, budget: int) -> int:
     """The loss of the next tiles of validation rows; how many they were."""
-    plan, cursor, board, slot_sums = job[7][0], job[6], crew[0], crew[2]
+    plan, cursor, board, slot_sums, sums = job[7][0], job[6], crew[0], crew[2], crew[4]
     number = cursor[VALIDATED] // plan[TILE]
     left = (plan[SAMPLES] - cursor[VALIDATED] + plan[TILE] - 1) // plan[TILE]
     count = min(left, team.most_items(board, budget))
@@ -353,20 +409,22 @@ def help(job: tuple, crew: tuple, thread: int) -> None:
 
 
 @kernel
-def run(job: tuple, history: Any, sums: Any, work: Any, crew: tuple, budget: int) -> None:
+def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
     """Train on for ``budget`` tiles, or until cursor[STATUS] is no longer RUNNING, or to a pause.
 
     The job is (plan, numbers, data, order, vectors, scratch, cursor, validation, measured): data are inputs,
     targets, weights; vectors are parameters, gradient, previous parameters, the optimizer's state and the best
     parameters, in whole vectors, the gradient followed by a 0; validation is plan, numbers and data of the
     validation rows; measured is (targets, weights, predictions) of the training rows and of those, row by row.
-    The crew is the board of ``kernels.team``, a gradient and (loss, weight) for each item of a round. history has
-    a row of COLUMNS numbers for each epoch, and one more; work is memory for the metrics.
+    The crew is the board of ``kernels.team``; for each item of a round a gradient, (loss, weight), and a copy of
+    the optimizer's memory; and the sums. history has a row of COLUMNS numbers for each epoch, and one more; work
+    is memory for the metrics.
 
     Overwrites the vectors, scratch, sums, cursor, order, predictions, the crew's memory, and history as far as
     epochs are finished.
     """
     plan, numbers, _, order, vectors, _, cursor, validation, measured = job
+    sums = crew[4]
     samples = plan[SAMPLES]
     accepted = vectors[2] if plan[LINE_SEARCH] != 0 else vectors[0]
     plan_of_validation, numbers_of_validation, _ = validation
@@ -380,11 +438,11 @@ def run(job: tuple, history: Any, sums: Any, work: Any, crew: tuple, budget: int
                     continue
             if plan[RATE_COLUMN] >= 0 and cursor[FIRST] == 0 and cursor[DONE] == 0:
                 row[plan[RATE_COLUMN]] = _rate(plan, numbers, sums, cursor)
-            budget -= _train(job, crew, sums, budget)
+            budget -= _train(job, crew, budget)
             done = cursor[DONE]
             if done < min(plan[BATCH], samples - cursor[FIRST]):
                 continue
-            answer = _finish_batch(plan, numbers, vectors, sums, cursor)
+            answer = _finish_batch(job, crew)
             if answer == NOT_FINITE:
                 cursor[STATUS] = DIVERGED
                 return
@@ -416,7 +474,7 @@ def run(job: tuple, history: Any, sums: Any, work: Any, crew: tuple, budget: int
                 sums[VALIDATION_WEIGHT] = 0.0
                 continue
         else:
-            budget -= _validate(job, crew, sums, budget)
+            budget -= _validate(job, crew, budget)
             if cursor[VALIDATED] < plan_of_validation[SAMPLES]:
                 continue
             penalty = _penalty(plan, numbers, accepted, vectors[1], 0.0)

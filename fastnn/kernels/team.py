@@ -20,20 +20,21 @@ LINE = 16  # numbers of two cache lines: processors fetch them in pairs
 # What stands on the board.
 THREADS = 0  # how many they are
 SLOTS = 1  # items of a round at most
-KIND = 2  # what the items of this round are: TILES, VALIDATION_TILES or STRETCHES
+KIND = 2  # what the items of this round are: TILES, VALIDATION_TILES, STRETCHES or UPDATES
 FIRST_ITEM = 3  # what the number of an item is counted from
 ITEMS = 4  # how many there are
 SCRATCH = 5  # numbers of each thread's scratch memory
-TERMS = 6  # slots that are summed up in a stretch,
-ADDED = 7  # 1: to what is there already
+TERMS = 6  # STRETCHES: slots that are summed up; UPDATES: numbers of a stretch
+ADDED = 7  # 1: they are added to what is there already
 ROUND = LINE  # its number; LEAVE: there will be none any more
 HELPED = 2 * LINE  # items of this round that helpers have done
 SHARES = 3 * LINE  # for each thread, how many items of its share are left, and behind that where the share ends
 
-TILES, VALIDATION_TILES, STRETCHES = range(3)
+TILES, VALIDATION_TILES, STRETCHES, UPDATES = range(4)
 LEAVE = -1
 STRETCH = 1024  # numbers of the parameter vector
-LEAST_SHARED = 1 << 15  # numbers: to sum up fewer takes the leader less time than a round would
+LEAST_SHARED = 1 << 15  # numbers: to sum up or update fewer takes the leader less time than a round would
+UPDATES_EACH = 4  # stretches for each thread
 
 PAUSES = 4000  # some ten microseconds of waiting before others are let on the core,
 TURNS = 200  # and how often they are before a helper sleeps
