@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench import accuracy, circle, digits, lbfgs, machine, overhead, peak, sizes, start, store
+from bench import accuracy, circle, digits, large, lbfgs, machine, overhead, peak, sizes, start, store
 from bench.interleave import ROUNDS
 from bench.problems import DENSITIES, NETWORKS, Problem
 
@@ -39,6 +39,12 @@ def _sizes(options: argparse.Namespace) -> Rows:
         if sizes.memory_known():
             rows.append({"density": sizes.DENSEST, "dtype": dtype, **sizes.memory(dtype)})
     _say(rows, "sizes", "dtype", "density")
+    return rows
+
+
+def _large(options: argparse.Namespace) -> Rows:
+    rows = [row for dtype in DTYPES for row in large.measure(dtype, options.rounds)]
+    _say(rows, "large", "density", "dtype", "way")
     return rows
 
 
@@ -83,6 +89,7 @@ QUESTIONS: dict[str, Callable[[argparse.Namespace], Rows]] = {
     "regression": partial(_grid, "regression"),
     "peak": _peak,
     "sizes": _sizes,
+    "large": _large,
     "digits": _digits,
     "overhead": _overhead,
     "lbfgs": _lbfgs,

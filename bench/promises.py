@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from bench.large import SMALL
 from bench.start import FIRST_TIME, FIT_NAME
 from bench.store import Results
 from bench.tables import accuracies, best_layouts, number, quoted, rows_of, table
@@ -97,6 +98,13 @@ def _others(results: Results) -> Iterator[Promise]:
         cost = [row["of_100"] for row in sizes if row["dtype"] == dtype and "of_100" in row]
         name = f"{dtype}, density 30 to 1000: dearest sample over cheapest"
         yield Promise(name, max(cost) / min(cost), 1.2, False)
+    for row in rows_of(results, "large"):
+        if row["way"] == "arrays, packed" and row["density"] > SMALL:
+            name = f"{row['dtype']}, density {row['density']}: a sample over one of density {SMALL}"
+            yield Promise(name, row["of_small"], 1.15, False)
+        if "memory" in row and "MB" in row["way"]:
+            name = f"{row['dtype']}, density {row['density']}, {row['way']}: MB beside the rows"
+            yield Promise(name, row["memory"] / 1e6, 64.0 + 16.0, False)
     for row in sizes:
         if "memory" in row:
             name = f"{row['dtype']}, density {row['density']}: MB of memory"

@@ -242,6 +242,20 @@ def sizes(results: Results) -> str:
     return table(head, lines) + (f"\n\n{note}" if memory else "")
 
 
+def large(results: Results) -> str:
+    """Cost and memory of many rows, packed and in windows."""
+    rows = rows_of(results, "large")
+    dtypes = list(dict.fromkeys(row["dtype"] for row in rows))
+    lines = []
+    for density, way in dict.fromkeys((row["density"], row["way"]) for row in rows):
+        here = {row["dtype"]: row for row in rows if (row["density"], row["way"]) == (density, way)}
+        cells = [f"{number(here[dtype]['ns'])} ({here[dtype]['of_small']:.2f})" for dtype in dtypes]
+        more = [f"{here[dtype]['memory'] / 1e6:.0f}" if "memory" in here[dtype] else "" for dtype in dtypes]
+        lines.append([f"density {density}, {way}", *cells, *more])
+    heads = [f"ns per sample and epoch<br>{dtype}" for dtype in dtypes]
+    return table(["[2, 4, 1]", *heads, *(f"MB beside the rows<br>{dtype}" for dtype in dtypes)], lines)
+
+
 def machine(results: Results) -> str:
     """Where and with what."""
     about = dict(results["machine"])
@@ -262,4 +276,5 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "start": start,
     "peak": peak,
     "sizes": sizes,
+    "large": large,
 }

@@ -160,6 +160,30 @@ def test_training_on_real_data(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_in_windows(tmp_path: Path) -> None:
+    """What density 3000 costs in parts of density 100, and what memory; windows are promised no speed."""
+    path = tmp_path / "2026-01-02-some-cpu.json"
+    found = [
+        {"density": density, "dtype": dtype, "way": way, "ns": 4.0 * part, "of_small": part}
+        for dtype in ("float64", "float32")
+        for density, way, part in (
+            (100, "arrays, packed", 1.0),
+            (3000, "arrays, packed", 1.1 if dtype == "float64" else 1.2),
+            (3000, "arrays, 64 MB", 2.0),
+        )
+    ]
+    found[2] |= {"memory": 25_000_000, "data": 216_000_000}
+    found[5] |= {"memory": 95_000_000, "data": 108_000_000}
+    store.add(path, "large", found, rounds=7, others=0.0)
+    blocks = report.blocks(store.read(path), None)
+    assert "| density 3000, arrays, 64 MB | 8 (2.00) | 8 (2.00) | 25 | 95 |" in blocks["large"]
+    missed = [line.split("|")[1].strip() for line in blocks["promises"].splitlines() if "**missed**" in line]
+    assert missed == [
+        "float32, density 3000: a sample over one of density 100",
+        "float32, density 3000, arrays, 64 MB: MB beside the rows",
+    ]
+
+
 def test_plot_is_the_same_again(results: Results, tmp_path: Path) -> None:
     """No date, no random names: drawn twice, it is the same file."""
     pytest.importorskip("matplotlib")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastnn.network import Sequential
     from fastnn.optimizers import Optimizer
     from fastnn.running import Run
+    from fastnn.streams import Stream
     from fastnn.training import Options, Problem
 
 KIND, VERSION = "checkpoint", 1
@@ -48,7 +49,7 @@ def describe(
     net: Sequential,
     problem: Problem,
     optimizer: Optimizer,
-    rows: Rows,
+    rows: Rows | Stream,
     validation: Rows | None,
     options: Options,
 ) -> dict[str, Any]:
@@ -75,8 +76,8 @@ def describe(
         "seed": options.seed,
         "metrics": [{"name": metric.name, "settings": metric.part.settings} for metric in options.metrics],
         "early_stopping": None if options.stopping is None else asdict(options.stopping),
-        "rows": len(rows.X),
-        "validation rows": 0 if validation is None else len(validation.X),
+        "rows": len(rows),
+        "validation rows": 0 if validation is None else len(validation),
         "data": _digest(rows),
         "validation_data": None if validation is None else _digest(validation),
     }
@@ -84,15 +85,15 @@ def describe(
     return as_read
 
 
-def _digest(rows: Rows) -> str:
-    digest = hashlib.sha256()
-    for array in (rows.X, rows.y, rows.weights, rows.labels):
-        if array is None:
-            digest.update(b"none")
-        else:
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+def _digest(rows: Rows | Stream) -> str:
+    """The same of the same rows, whether they are in memory or read piece by piece."""
+    digests = [hashlib.sha256() for _ in range(4)]
+    for piece in rows.pieces():
+        for array, digest in zip((piece.X, piece.y, piece.weights, piece.labels), digests, strict=True):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).data)
+    described = f"{rows.dtype} {len(rows)} {rows.features} {rows.outputs} {rows.is_weighted}"
+    return hashlib.sha256(b"".join([described.encode(), *(digest.digest() for digest in digests)])).hexdigest()
 
 
 def _differences(name: str, here: Any, there: Any) -> Iterator[str]:

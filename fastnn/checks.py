@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
@@ -11,9 +12,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import memory
+
 Array: TypeAlias = npt.NDArray[Any]
 
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+BYTES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+NUMBERS_AT_ONCE = 1 << 20  # are looked at, so that to look needs little memory
 NUMBER_KINDS = "biuf"  # booleans, whole and real numbers, as NumPy names kinds of dtypes
 
 
@@ -37,6 +43,18 @@ def whole_number(value: Any, name: str, *, least: int, most: int | None = None) 
     if number < least or (most is not None and number > most):
         raise ValueError(f"{name} is {shown(number)}; {accepted} is needed")
     return number
+
+
+def byte_count(value: Any, name: str) -> int:
+    """A number of bytes, given as such or like "500 MB"; TypeError or ValueError for anything else."""
+    if not isinstance(value, str):
+        return whole_number(value, name, least=1)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", value)
+    if found is None or found[2].upper() not in BYTES:
+        raise ValueError(
+            f"{name} is {shown(value)}; a number of bytes, or a text like '500 MB' or '2 GiB', is needed"
+        )
+    return whole_number(int(float(found[1]) * BYTES[found[2].upper()]), name, least=1)
 
 
 def real_number(
@@ -138,11 +156,16 @@ def place(at: Sequence[int]) -> str:
 
 def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     """The array in C order and the given dtype (a copy only where it must be); ValueError for NaN, infinity."""
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        memory.refuse(array.size * dtype.itemsize, f"to copy {name}, {array.size:,} numbers, as {dtype}")
     with np.errstate(over="ignore"):
         checked = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
-    if not np.isfinite(checked).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(checked))[0])
-        raise ValueError(f"{name}[{place(at)}] is {array[at]}; finite {dtype} numbers are needed")
+    flat = checked.reshape(-1)
+    for first in range(0, flat.size, NUMBERS_AT_ONCE):
+        wrong = ~np.isfinite(flat[first : first + NUMBERS_AT_ONCE])
+        if wrong.any():
+            at = tuple(int(i) for i in np.unravel_index(first + int(wrong.argmax()), checked.shape))
+            raise ValueError(f"{name}[{place(at)}] is {array[at]}; finite {dtype} numbers are needed")
     return checked
 
 
@@ -168,7 +191,7 @@ def targets(value: Any, rows: int, outputs: int, dtype: np.dtype[Any], name: str
     if array.ndim != 2 or array.shape[1] != outputs:
         either = "(rows,) or (rows, 1)" if outputs == 1 else f"(rows, {outputs})"
         raise ValueError(f"{name} has shape {np.shape(value)}; {either} is needed for {outputs} output(s)")
-    _same_rows(array, rows, name)
+    same_rows(array, rows, name)
     return finite(array, dtype, name)
 
 
@@ -188,7 +211,8 @@ def class_targets(value: Any, rows: int, classes: int, dtype: np.dtype[Any], nam
     if array.ndim == 2 and array.shape[1] == 1 and classes > 1:
         array = array.reshape(-1)
     if array.ndim == 1:
-        _same_rows(array, rows, name)
+        same_rows(array, rows, name)
+        memory.refuse(rows * classes * dtype.itemsize, f"to make shares of {classes} classes from {name}")
         shares = np.zeros((rows, classes), dtype)
         shares[np.arange(rows), labels(array, classes, name)] = 1
         return shares
@@ -204,20 +228,27 @@ def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sam
     """``value`` as numbers (rows,) that are not negative and not all 0; None stays None."""
     if value is None:
         return None
-    array = numbers_of(value, name)
-    if array.ndim != 1:
-        raise ValueError(f"{name} has {array.ndim} dimension(s); one number a row is needed")
-    _same_rows(array, rows, name)
-    weights = finite(array, dtype, name)
-    if (weights < 0).any():
-        at = int(np.argmax(weights < 0))
-        raise ValueError(f"{name}[{at}] is {weights[at]}; weights are 0 or more")
+    weights = row_weights(value, rows, dtype, name)
     if not weights.any():
         raise ValueError(f"{name} is 0 for every row; at least one is needed that counts")
     return weights
 
 
-def _same_rows(array: Array, rows: int, name: str) -> None:
+def row_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array:
+    """``value`` as numbers (rows,) that are not negative."""
+    array = numbers_of(value, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} has {array.ndim} dimension(s); one number a row is needed")
+    same_rows(array, rows, name)
+    weights = finite(array, dtype, name)
+    if (weights < 0).any():
+        at = int(np.argmax(weights < 0))
+        raise ValueError(f"{name}[{at}] is {weights[at]}; weights are 0 or more")
+    return weights
+
+
+def same_rows(array: Array, rows: int, name: str) -> None:
+    """ValueError unless an array has so many rows."""
     if len(array) != rows:
         raise ValueError(f"{name} has {len(array)} row(s) and X has {rows}; one for each row is needed")
 

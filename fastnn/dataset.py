@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import checks
+from fastnn import checks, memory
+from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
 from fastnn.plan import Plan, aligned, aligned_zeros
 
 Array = npt.NDArray[Any]
+Data: TypeAlias = tuple[Array, Array, Array]  # inputs, targets, weights
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,24 @@ class Rows:
     y: Array
     weights: Array | None
     labels: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def features(self) -> int:
+        """Of a row."""
+        return int(self.X.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """Targets of a row."""
+        return int(self.y.shape[1])
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether each row has a weight."""
+        return self.weights is not None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -54,50 +75,100 @@ class Rows:
         weights = np.ones(len(self.X), self.dtype) if self.weights is None else self.weights
         return Rows(self.X, self.y, weights, self.labels)
 
-    def packed(self, plan: Plan) -> tuple[Array, Array, Array]:
-        """In tiles, feature by feature: what the compiled loop reads in full batch."""
-        tiles = -(-len(self.X) // plan.tile)
-        if self.weights is None:
-            # A tile of ones, then that of the last tile.
-            weights = aligned_zeros(2 * plan.stride, self.dtype)
-            weights[: plan.tile] = 1
-            weights[plan.stride : plan.stride + len(self.X) - (tiles - 1) * plan.tile] = 1
-        else:
-            weights = aligned_zeros(tiles * plan.stride, self.dtype)
-            _fill_tiles(weights.reshape(tiles, 1, plan.stride), self.weights[:, np.newaxis], plan.tile)
-            weights[(tiles - 1) * plan.stride + len(self.X) - (tiles - 1) * plan.tile :] = 0
-        return _in_tiles(self.X, tiles, plan), _in_tiles(self.y, tiles, plan), weights
+    def part(self, first: int, stop: int) -> Rows:
+        """Those from the first up to another one, as views."""
+        weights = None if self.weights is None else self.weights[first:stop]
+        labels = None if self.labels is None else self.labels[first:stop]
+        return Rows(self.X[first:stop], self.y[first:stop], weights, labels)
 
-    def flat(self) -> tuple[Array, Array, Array]:
+    def pieces(self) -> Iterator[Rows]:
+        """All rows, as a stream gives them bit by bit."""
+        yield self
+
+    def packed(self, plan: Plan) -> Data:
+        """In tiles, feature by feature: what the compiled loop reads in full batch."""
+        tiles = Tiles(plan, len(self), self.is_weighted)
+        tiles.put(0, self)
+        tiles.end(len(self))
+        return tiles.data
+
+    def flat(self) -> Data:
         """Row after row: what the compiled loop reads in mini-batches."""
         weights = np.ones(1, self.dtype) if self.weights is None else self.weights
         return self.X.reshape(-1), self.y.reshape(-1), weights
 
 
-def _in_tiles(values: Array, tiles: int, plan: Plan) -> Array:
-    columns = values.shape[1]
-    packed = aligned(tiles * columns * plan.stride, values.dtype)
-    _fill_tiles(packed.reshape(tiles, columns, plan.stride), values, plan.tile)
-    return packed
+class Tiles:
+    """Memory for ``rows`` rows in tiles, feature by feature, that stand anywhere in the data set.
 
-
-def _fill_tiles(packed: Array, values: Array, tile: int) -> None:
-    """Overwrite packed (tiles, columns, stride) with values (n, columns); the last row fills up its tile.
-
-    So padding behaves like a row of the data, and never overflows where the data does not.
+    Attributes
+    ----------
+    data : inputs, targets and weights, as the compiled loop reads them.
     """
-    whole = len(values) // tile
-    columns = values.shape[1]
-    packed[:whole, :, :tile] = values[: whole * tile].reshape(whole, tile, columns).transpose(0, 2, 1)
-    rest = len(values) - whole * tile
-    if rest:
-        packed[whole, :, :rest] = values[whole * tile :].T
-        packed[whole, :, rest:tile] = values[-1][:, np.newaxis]
+
+    def __init__(self, plan: Plan, rows: int, weighted: bool) -> None:
+        self._tile = plan.tile
+        tiles, (features, outputs) = -(-rows // plan.tile), columns_of(plan)
+        memory.refuse(
+            tiles * (features + outputs + weighted) * plan.stride * plan.dtype.itemsize,
+            f"to pack {rows:,} rows",
+            "fit and evaluate can do with less: memory_limit says with how much",
+        )
+        inputs, targets = (aligned(tiles * count * plan.stride, plan.dtype) for count in (features, outputs))
+        if weighted:
+            weights = aligned_zeros(tiles * plan.stride, plan.dtype)
+        else:
+            # A tile of ones, then that of the data set's last tile.
+            weights = aligned_zeros(2 * plan.stride, plan.dtype)
+            weights[: plan.tile] = 1
+            weights[plan.stride : plan.stride + (int(plan.numbers[layout.SAMPLES]) - 1) % plan.tile + 1] = 1
+        self.data = inputs, targets, weights
+        self._inputs = inputs.reshape(tiles, features, plan.stride)
+        self._targets = targets.reshape(tiles, outputs, plan.stride)
+        self._weights = weights.reshape(tiles, 1, plan.stride) if weighted else None
+
+    def put(self, at: int, rows: Rows) -> None:
+        """Overwrite the rows from number ``at`` on."""
+        self._put(self._inputs, at, rows.X)
+        self._put(self._targets, at, rows.y)
+        if self._weights is not None:
+            assert rows.weights is not None
+            self._put(self._weights, at, rows.weights[:, np.newaxis])
+
+    def _put(self, packed: Array, at: int, values: Array) -> None:
+        """Overwrite lanes of packed (tiles, columns, stride) with values (n, columns)."""
+        tile, n = self._tile, len(values)
+        head = min(n, -at % tile)  # to the end of a tile that is begun
+        whole = (n - head) // tile
+        first, rest = -(-at // tile), n - head - whole * tile
+        if head:
+            packed[at // tile, :, at % tile : at % tile + head] = values[:head].T
+        between = values[head : head + whole * tile].reshape(whole, tile, values.shape[1])
+        packed[first : first + whole, :, :tile] = between.transpose(0, 2, 1)
+        if rest:
+            packed[first + whole, :, :rest] = values[n - rest :].T
+
+    def end(self, count: int) -> None:
+        """Fill up the tile in which the last of ``count`` rows stands, with that row and weights 0.
+
+        So padding behaves like a row of the data, and never overflows where the data does not.
+        """
+        tile, rest = divmod(count, self._tile)
+        if rest:
+            for packed in (self._inputs, self._targets):
+                packed[tile, :, rest : self._tile] = packed[tile, :, rest - 1 : rest]
+            if self._weights is not None:
+                self._weights[tile, :, rest:] = 0
 
 
-def rows_for(loss: Loss, X: Array, y: Any, weights: Array | None, outputs: int) -> Rows:
+def columns_of(plan: Plan) -> tuple[int, int]:
+    """(features, outputs) of a row."""
+    return int(plan.numbers[layout.INPUTS]), int(plan.numbers[layout.OUTPUTS])
+
+
+def rows_for(loss: Loss, X: Array, y: Any, weights: Array | None, outputs: int, name: str = "y") -> Rows:
     """Checked rows X and weights, with targets y as a loss of so many outputs takes them."""
-    given = loss.targets(y, len(X), outputs, X.dtype)
+    given = loss.targets(y, len(X), outputs, X.dtype, name)
     targets = loss.smoothed(given)
     return Rows(X, targets, weights, None if targets is given else given)
 
@@ -133,12 +204,13 @@ class Dataset:
     def __init__(self, X: Any, y: Any, sample_weight: Any = None) -> None:
         given = checks.numbers_of(X, "X")
         dtype = checks.DTYPES.get(given.dtype.name, checks.DTYPES["float64"])
+        memory.refuse(given.size * dtype.itemsize, f"to copy X, {given.size:,} numbers,")
         self.X = _own(checks.matrix(given, "X", dtype), X)
         self.y = _own(checks.numbers_of(y, "y"), y)
         weights = checks.sample_weights(sample_weight, len(self.X), checks.DTYPES["float64"])
         self.sample_weight = None if weights is None else _own(weights, sample_weight)
         self._rows: dict[Any, Rows] = {}
-        self._packed: dict[Any, tuple[Array, Array, Array]] = {}
+        self._packed: dict[Any, Data] = {}
 
     def __len__(self) -> int:
         return len(self.X)
@@ -163,7 +235,7 @@ class Dataset:
             self._rows[key] = rows.counting()
         return self._rows[key]
 
-    def packed(self, rows: Rows, plan: Plan) -> tuple[Array, Array, Array]:
+    def packed(self, rows: Rows, plan: Plan) -> Data:
         """``rows.packed(plan)``, made once for each size of tiles."""
         key = id(rows), plan.tile, plan.stride
         if key not in self._packed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from fastnn.threads import allowed
 
 if TYPE_CHECKING:
     from fastnn.network import Sequential
+    from fastnn.streams import Stream
 
 MOST_SEED = 2**63 - 1
 MOST_EPOCHS = 10**9
@@ -52,6 +53,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: str | PathLike[str] | None = None,
     threads: int | None = None,
+    memory_limit: int | str | None = None,
 ) -> History:
     """Train the network.
 
@@ -61,7 +63,10 @@ def fit(
 
     Parameters
     ----------
-    X : (n, inputs) numbers, or a Dataset in place of X, y and sample_weight.
+    X : (n, inputs) numbers, or a Dataset in place of X, y and sample_weight; or blocks: an iterable of (X, y) or
+        (X, y, sample_weight), as many rows in each as one likes. It is gone through once before anything is
+        changed, to check and to count the rows (once more for metrics, and for a checkpoint), and then in each
+        epoch, by a thread of its own; so its ``__iter__`` has to begin anew each time, with the same rows.
     y : (n,) or (n, outputs) targets; for loss "cross_entropy" labels (n,) or class shares (n, outputs).
     epochs : passes over the data. Of LBFGS and LevenbergMarquardt, iterations.
     batch_size : rows for one update. None is batch gradient descent: one update an epoch, with all rows;
@@ -94,6 +99,10 @@ def fit(
     threads : that work on it at most; fewer do where the work from one update to the next is not worth more.
         Without a number, as many as FASTNN_NUM_THREADS says, or else as the process may use. The result does not
         depend on it, to the last bit.
+    memory_limit : bytes, or a text like "500 MB", that may be taken for rows beside the arrays given: for packed
+        copies, validation rows, and what metrics keep. Where it is too little to pack all rows, they are read
+        and packed in windows, the next while the present one is worked on; every number stays, to the last bit,
+        as it would be. (Parameters, the optimizer's state, the history and the user's own blocks do not count.)
 
     Returns
     -------
@@ -105,6 +114,18 @@ def fit(
         If an argument is not that, before anything is changed; also if ``resume`` is broken or of another fit.
     OSError
         If a checkpoint cannot be read or written.
+    MemoryError
+        If rows would take more memory than there is; ``memory_limit`` is the way out.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = fastnn.datasets.circle(density=100)
+    >>> net = fastnn.mlp([2, 4, 1], output="sigmoid")
+    >>> history = net.fit([(X[:5000], y[:5000]), (X[5000:], y[5000:])], epochs=3)
+    >>> again = fastnn.mlp([2, 4, 1], output="sigmoid").fit(X, y, epochs=3, memory_limit="200 KB")
+    >>> history.loss.tolist() == again.loss.tolist()
+    True
     """
     chosen = optimizer_of(optimizer)
     rows_of_batch = None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1)
@@ -127,17 +148,37 @@ def fit(
     _refuse_optimizer(self, chosen, rows_of_batch, problem.loss)
     if not any(shape.parameters and shape.trained for shape in self.shapes):
         raise ValueError("trainable is False for all layers; nothing is left to be trained")
-    rows, dataset = self.rows(X, y, sample_weight, problem.loss)
+
+    def others(count: int) -> int:
+        return _bytes_beside(self, metrics, validation_data, validation_split, problem.loss, count)
+
+    in_memory = ""
+    if validation_split is not None:
+        in_memory = "validation_split is for rows in memory; validation_data can be given instead"
+    if class_weight is not None:
+        in_memory = "class_weight is for rows in memory; sample_weight can be given instead"
+    rows, dataset = rows_or_stream(
+        self,
+        X,
+        y,
+        sample_weight,
+        problem.loss,
+        memory_limit,
+        others,
+        rows_of_batch is not None,
+        options.shuffle,
+        in_memory,
+    )
     validation = None
     if validation_data is not None and validation_split is not None:
         raise ValueError("validation_data and validation_split are both given; one of them is needed")
     if validation_data is not None:
         validation = _validation_rows(self, validation_data, problem.loss)
-    if validation_split is not None:
+    if validation_split is not None and isinstance(rows, Rows):
         share = checks.real_number(validation_split, "validation_split", above=0.0, below=1.0)
         rows, validation = splits.split(rows, share, problem.loss, options.seed)
         dataset = None
-    weighted = splits.with_class_weights(class_weight, problem.loss, rows)
+    weighted = splits.with_class_weights(class_weight, problem.loss, rows) if isinstance(rows, Rows) else rows
     dataset = dataset if weighted is rows else None
     problem = replace(problem, layers=self.shapes)
     options = replace(options, metrics=_metrics(self, metrics, problem.loss, weighted, validation))
@@ -165,6 +206,52 @@ def fit(
     training.fit(problem, self.parameters, weighted, dataset, validation, options, watchers, report)
     assert self.history is not None
     return self.history
+
+
+def rows_or_stream(
+    net: Sequential,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    loss: Loss,
+    memory_limit: Any,
+    others: Callable[[int], int] = lambda rows: 0,
+    mini_batches: bool = False,
+    shuffled: bool = False,
+    in_memory: str = "",
+) -> tuple[Rows | Stream, Dataset | None]:
+    """Checked rows, and the Dataset they are from, or a stream of rows; see ``streams.rows_of``."""
+    limit = None if memory_limit is None else checks.byte_count(memory_limit, "memory_limit")
+    if limit is None and (y is not None or isinstance(X, Dataset)):
+        return net.rows(X, y, sample_weight, loss)
+    from fastnn import streams
+
+    return streams.rows_of(net, X, y, sample_weight, loss, limit, others, mini_batches, shuffled, in_memory)
+
+
+def _bytes_beside(
+    net: Sequential, names: Any, validation_data: Any, validation_split: Any, loss: Loss, rows: int
+) -> int:
+    """What a fit keeps beside its rows: what metrics compare, validation rows, and a split's copies."""
+    from fastnn import streams
+
+    wanted = streams.Wanted(net.inputs, net.outputs, loss, net.dtype)
+    needed = 0 if validation_split is None else rows * wanted.row_bytes
+    apart = 0
+    if isinstance(validation_data, Dataset):
+        apart = len(validation_data)
+    elif isinstance(validation_data, Sequence) and len(validation_data) in (2, 3):
+        block = streams.block_of("", *validation_data)
+        apart = len(block.X)
+        needed += streams.copied_bytes(block, wanted)
+    if apart:
+        needed += streams.packed_bytes(apart, wanted)
+    if isinstance(names, (list, tuple)) and not names:
+        return needed
+    from fastnn.metrics import metrics_of
+
+    work = max(metric.work_size(max(rows, apart), outputs=net.outputs) for metric in metrics_of(names))
+    return needed + streams.compared_bytes(rows + apart, wanted) + 8 * work
 
 
 def _is_shown(verbose: Any) -> bool:
@@ -226,7 +313,7 @@ def _validation_rows(net: Sequential, given: Any, loss: Loss) -> Rows:
 
 
 def _metrics(
-    net: Sequential, names: Any, loss: Loss, rows: Rows, validation: Rows | None
+    net: Sequential, names: Any, loss: Loss, rows: Rows | Stream, validation: Rows | None
 ) -> tuple[training.MetricOption, ...]:
     if isinstance(names, (list, tuple)) and not names:
         return ()
@@ -234,9 +321,10 @@ def _metrics(
     from fastnn.metrics import metrics_of
 
     found = []
+    given = rows.given if isinstance(rows, Rows) else rows.compared().given
     for metric in metrics_of(names):
         settings = metric.settings(loss.name, net.layers[-1].activation, net.outputs, net.dtype)
-        metric.check_targets(rows.given, loss.name)
+        metric.check_targets(given, loss.name)
         if validation is not None:
             metric.check_targets(validation.given, loss.name, "y of the validation rows")
         # Which class outputs say is found tile by tile, and quicker.

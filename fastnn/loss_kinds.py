@@ -91,9 +91,14 @@ class Loss:
         if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0])
             raise ValueError(f"{name}[{at[0]}] is {found[at]}; targets of loss {self.name!r} are {self._accepted}")
-        if self.signs and (found == -1).any() and (found == 0).any():
-            raise ValueError(f"{name} has -1 and 0; targets of loss {self.name!r} are -1 and 1, or 0 and 1")
+        if self.signs:
+            self.refuse_mixture(bool((found == -1).any()), bool((found == 0).any()), name)
         return found
+
+    def refuse_mixture(self, minus: bool, zero: bool, name: str = "y") -> None:
+        """ValueError for targets of signs among which there are both -1 and 0."""
+        if minus and zero:
+            raise ValueError(f"{name} has -1 and 0; targets of loss {self.name!r} are -1 and 1, or 0 and 1")
 
     @property
     def _accepted(self) -> str:

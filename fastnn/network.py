@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import checks, files, training
+from fastnn import checks, files, memory, training
 from fastnn.activations import Activation
 from fastnn.dataset import Dataset, Rows, rows_for
-from fastnn.fitting import fit
+from fastnn.fitting import fit, rows_or_stream
 from fastnn.history import History
 from fastnn.initializers import Stream
 from fastnn.layers import Dense, Dropout, Layer, LayerNormalization, activation_of, initializer_of
@@ -167,7 +167,19 @@ class Sequential:
         TypeError, ValueError
             If X is not that.
         """
-        return self._predict(self._matrix(X))
+        given = checks.numbers_of(X, "X")
+        fits = given.dtype == self.dtype and given.flags.c_contiguous
+        if fits or given.ndim != 2 or given.size <= checks.NUMBERS_AT_ONCE:
+            return self._predict(self._matrix(given))
+        # Piece by piece, so that there is never a copy of all of X.
+        n, step = len(given), max(1, checks.NUMBERS_AT_ONCE // given.shape[1])
+        memory.refuse(n * self.outputs * self.dtype.itemsize, f"predictions for {n:,} rows")
+        outputs = np.empty((n, self.outputs), self.dtype)
+        for first in range(0, n, step):
+            name = f"X[{first}:{first + step}]"
+            rows = checks.matrix(given[first : first + step], name, self.dtype, self.inputs)
+            outputs[first : first + step] = self._predict(rows)
+        return outputs
 
     def _matrix(self, X: Any) -> Array:
         return checks.matrix(X, "X", self.dtype, self.inputs)
@@ -263,8 +275,18 @@ class Sequential:
         weights = checks.sample_weights(sample_weight, len(matrix), self.dtype)
         return rows_for(loss, matrix, y, weights, self.outputs), None
 
-    def evaluate(self, X: Any, y: Any = None, *, loss: str | Loss = "mse", sample_weight: Any = None) -> float:
-        """The loss of rows, as ``fit`` takes them, with penalties and without dropout.
+    def evaluate(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        loss: str | Loss = "mse",
+        sample_weight: Any = None,
+        memory_limit: int | str | None = None,
+    ) -> float:
+        """The loss of rows, as ``fit`` takes them (as blocks too), with penalties and without dropout.
+
+        ``memory_limit`` is that of ``fit``: rows that are too many to be packed in it are read in windows.
 
         Examples
         --------
@@ -274,7 +296,7 @@ class Sequential:
         0.2919
         """
         problem = self.problem(loss)
-        rows, dataset = self.rows(X, y, sample_weight, problem.loss)
+        rows, dataset = rows_or_stream(self, X, y, sample_weight, problem.loss, memory_limit)
         return training.evaluate(problem, self._parameters, rows, dataset)
 
     def loss_and_gradient(

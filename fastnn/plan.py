@@ -297,6 +297,7 @@ def make_plan(
     head[layout.OUTPUTS] = outputs
     head[layout.PARAMETERS] = whole_vectors(parameters, dtype)
     head[layout.SAMPLES] = rows
+    head[layout.WINDOW_END] = rows
     head[layout.BATCH] = batch
     head[layout.TILE] = tile
     head[layout.STRIDE] = stride

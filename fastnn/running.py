@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import compiled
+from fastnn.dataset import Data
 from fastnn.kernels import layout, team
 from fastnn.kernels.simd import LANES
 from fastnn.plan import Plan, Task, aligned_zeros, read_only
@@ -21,7 +22,6 @@ from fastnn.threads import Helpers, reserve
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
-Data = tuple[Array, Array, Array]
 
 CHUNK_SECONDS = 0.05  # how long compiled code runs before Python may handle Ctrl-C
 FIRST_CHUNK_OPERATIONS = 2e7  # a few milliseconds, from which the speed is then known
@@ -61,6 +61,22 @@ class Validation:
     measured: Measured | None = None
 
 
+class Feed(Protocol):
+    """Rows that are read while the run works on those before."""
+
+    data: Data  # where they are put
+
+    def window(self, passes: int | None) -> tuple[int, int, int]:
+        """The next: (its first row, the first behind it, where in the data that one stands).
+
+        All are asked for, one after the other, again and again; so many times over at most. What the one before
+        held may be overwritten.
+        """
+
+    def close(self) -> None:
+        """Read no more."""
+
+
 def _worth(plan: Plan, task: Task) -> int:
     """How many threads are worth waking: by the work between two updates, and by that of the whole run."""
     if task.update is not None and task.update.gauss_newton is not None:
@@ -91,7 +107,7 @@ class Run:
     def __init__(
         self,
         plan: Plan,
-        data: Data,
+        data: Data | Feed,
         parameters: Array,
         task: Task,
         measured: Measured | None = None,
@@ -103,7 +119,10 @@ class Run:
         self.plan = plan
         self.task = task
         self.reals = plan.reals.copy()
-        self.data = tuple(read_only(array) for array in data)
+        self._feed = None if isinstance(data, tuple) else data
+        self.data = tuple(read_only(array) for array in (data if isinstance(data, tuple) else data.data))
+        if self._feed is not None:
+            plan.numbers[layout.WINDOW_END] = 0  # nothing has been read
         sizes = [length, length, length, plan.state_length, length if task.monitor is not None else 0]
         self.vectors = tuple(aligned_zeros(size + lanes, dtype) for size in sizes)
         self.count = len(parameters)
@@ -276,15 +295,38 @@ class Run:
         """Let the next chunk end with the epoch, or when it would end anyway."""
         self.plan.numbers[layout.PAUSE_EVERY] = 1 if wanted else self.task.pause_every
 
+    def _has_row(self) -> bool:
+        """Whether the row that the loop needs next has been read; it may need none."""
+        if self._feed is None or self.cursor[layout.VALIDATED] >= 0:
+            return True
+        numbers, row = self.plan.numbers, self.cursor[layout.FIRST] + self.cursor[layout.DONE]
+        return bool(numbers[layout.WINDOW] <= row < numbers[layout.WINDOW_END])
+
+    def _read_on(self) -> None:
+        """Have the next window."""
+        assert self._feed is not None
+        searching = self.task.update is not None and self.task.update.line_search
+        first, stop, place = self._feed.window(None if searching else self.task.epochs - self.epochs)
+        numbers = self.plan.numbers
+        numbers[layout.WINDOW], numbers[layout.WINDOW_END], numbers[layout.SHIFT] = first, stop, place - first
+
+    def close(self) -> None:
+        """Give up what reads its rows."""
+        if self._feed is not None:
+            self._feed.close()
+
     def chunks(self) -> Iterator[None]:
         """Run to the end; after each chunk the caller has its turn."""
         samples = min(self.plan.tile, int(self.plan.numbers[layout.BATCH]))
         budget = max(1, int(FIRST_CHUNK_OPERATIONS / (6 * samples * (self.plan.vector_length + 1))))
         while self.running:
+            if not self._has_row():
+                self._read_on()
             pauses = self.plan.numbers[layout.PAUSE_EVERY] > 0
             start = time.perf_counter()
             compiled.train(*self._arguments(0, budget))
             seconds = max(time.perf_counter() - start, 1e-9)
-            if not pauses or seconds > CHUNK_SECONDS / 2:
+            # What ends before its budget is spent says nothing of the time that this takes.
+            if (not pauses and self._has_row()) or seconds > CHUNK_SECONDS / 2:
                 budget = max(1, min(8 * budget, int(budget * CHUNK_SECONDS / seconds)))
             yield

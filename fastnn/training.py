@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import compiled
+from fastnn import compiled, memory
 from fastnn.callbacks import call_all
-from fastnn.dataset import Dataset, Rows
+from fastnn.dataset import Data, Dataset, Rows
 from fastnn.history import History
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
 from fastnn.plan import LayerShape, MetricPart, Monitor, Plan, Task, UpdatePart, make_plan, read_only
-from fastnn.running import Data, Measured, Run, Validation
+from fastnn.running import Feed, Measured, Run, Validation
+
+if TYPE_CHECKING:
+    from fastnn.streams import Stream
 
 Array = npt.NDArray[Any]
 
@@ -41,17 +45,17 @@ class Problem:
         """Whether there is dropout."""
         return any(layer.dropout is not None for layer in self.layers)
 
-    def task(self, rows: Rows, **described: Any) -> Task:
+    def task(self, rows: Rows | Stream, **described: Any) -> Task:
         """What is to be done with rows."""
-        loss = self.loss.part(self.output, rows.y.shape[1])
-        return Task(loss=loss, weighted=rows.weights is not None, **described)
+        loss = self.loss.part(self.output, rows.outputs)
+        return Task(loss=loss, weighted=rows.is_weighted, **described)
 
-    def plan(self, rows: Rows, task: Task) -> Plan:
+    def plan(self, rows: Rows | Stream, task: Task) -> Plan:
         """The plan for that."""
-        return make_plan(self.layers, rows.X.shape[1], rows.y.shape[1], len(rows.X), rows.dtype, task)
+        return make_plan(self.layers, rows.features, rows.outputs, len(rows), rows.dtype, task)
 
 
-def evaluate(problem: Problem, parameters: Array, rows: Rows, dataset: Dataset | None = None) -> float:
+def evaluate(problem: Problem, parameters: Array, rows: Rows | Stream, dataset: Dataset | None = None) -> float:
     """The loss of rows."""
     return _single_pass(problem, parameters, rows, layout.EVALUATE, dataset)[0]
 
@@ -70,19 +74,22 @@ def summed_gradient(problem: Problem, parameters: Array, rows: Rows) -> Array:
 
 
 def _single_pass(
-    problem: Problem, parameters: Array, rows: Rows, what: int, dataset: Dataset | None
+    problem: Problem, parameters: Array, rows: Rows | Stream, what: int, dataset: Dataset | None
 ) -> tuple[float, Array, float]:
     """(loss, gradient of the weighted sum of losses, sum of weights) of all rows in one batch."""
-    rows = rows.counting() if dataset is None else dataset.counting(rows)
+    rows = _counting(rows, dataset)
     task = problem.task(rows, what=what)
     plan = problem.plan(rows, task)
-    run = Run(plan, _packed(rows, plan, dataset), parameters, task)
-    for _ in run.chunks():
-        pass
+    run = Run(plan, _data(rows, plan, dataset), parameters, task)
+    with contextlib.closing(run):
+        for _ in run.chunks():
+            pass
     sums = run.records[1]
     # A loss that is not finite ends a run before it gets into the record of epochs.
     loss = run.losses[0] if run.epochs else sums[layout.BATCH_LOSS] / sums[layout.BATCH_WEIGHT]
-    weight = len(rows.X) if rows.weights is None else float(rows.weights.sum(dtype=np.float64))
+    weight = float(len(rows))
+    if isinstance(rows, Rows) and rows.weights is not None:
+        weight = float(rows.weights.sum(dtype=np.float64))
     return float(loss), run.vectors[1][: len(parameters)], weight
 
 
@@ -90,17 +97,30 @@ def predict(layers: Sequence[LayerShape], parameters: Array, rows: Array) -> Arr
     """The outputs (n, units) of layers for checked rows (n, inputs), without dropout."""
     units = layers[-1].units
     plan = make_plan(layers, rows.shape[1], units, len(rows), rows.dtype, Task(batch_size=len(rows)))
+    memory.refuse(len(rows) * units * rows.dtype.itemsize, f"predictions for {len(rows):,} rows")
     outputs = np.empty((len(rows), units), rows.dtype)
     flat = read_only(rows.reshape(-1))
-    memory = plan.numbers, plan.reals, parameters, flat, outputs.reshape(-1), plan.scratch()
-    compiled.predict.prepare(rows.dtype, *memory, 0, 0)
+    arguments = plan.numbers, plan.reals, parameters, flat, outputs.reshape(-1), plan.scratch()
+    compiled.predict.prepare(rows.dtype, *arguments, 0, 0)
     at_once = max(plan.tile, int(PREDICTION_OPERATIONS / (2 * len(parameters))))
     for first in range(0, len(rows), at_once):
-        compiled.predict(*memory, first, min(at_once, len(rows) - first))
+        compiled.predict(*arguments, first, min(at_once, len(rows) - first))
     return outputs
 
 
-def _packed(rows: Rows, plan: Plan, dataset: Dataset | None) -> Data:
+def _counting(rows: Rows | Stream, dataset: Dataset | None) -> Rows | Stream:
+    """Without the rows of weight 0."""
+    return rows.counting() if dataset is None or not isinstance(rows, Rows) else dataset.counting(rows)
+
+
+def _data(rows: Rows | Stream, plan: Plan, dataset: Dataset | None) -> Data | Feed:
+    """What the compiled loop reads, or who reads it."""
+    if not isinstance(rows, Rows):
+        from fastnn.streams import Windows
+
+        return Windows(rows, plan, rows.limit)
+    if not plan.numbers[layout.PACKED]:
+        return rows.flat()
     return rows.packed(plan) if dataset is None else dataset.packed(rows, plan)
 
 
@@ -158,7 +178,7 @@ class Watcher(Protocol):
 def fit(
     problem: Problem,
     parameters: Array,
-    rows: Rows,
+    rows: Rows | Stream,
     dataset: Dataset | None,
     validation: Rows | None,
     options: Options,
@@ -188,7 +208,7 @@ def fit(
         kept = run.vectors[4] if best and run.cursor[layout.BEST_EPOCH] else run.parameters
         parameters[:] = kept[: len(parameters)]
         report(history_of(run, options, run.seconds_before + time.perf_counter() - start))
-        call_all(functools.partial(watcher.end, run) for watcher in begun)
+        call_all([run.close, *(functools.partial(watcher.end, run) for watcher in begun)])
     if run.status == "diverged":
         warnings.warn(
             f"the loss was no longer finite after epoch {run.epochs}; the last finite parameters are kept. "
@@ -202,7 +222,7 @@ def fit(
 def prepare(
     problem: Problem,
     parameters: Array,
-    rows: Rows,
+    rows: Rows | Stream,
     dataset: Dataset | None,
     validation: Rows | None,
     options: Options,
@@ -210,7 +230,7 @@ def prepare(
     """All the memory that training needs."""
     # The numbers of rows, by which dropout knows them, stay as they are.
     if options.batch_size is None and not problem.drops:
-        rows = rows.counting() if dataset is None else dataset.counting(rows)
+        rows = _counting(rows, dataset)
     task = problem.task(
         rows,
         what=layout.TRAIN,
@@ -226,8 +246,8 @@ def prepare(
     if options.stopping is not None:
         task = replace(task, monitor=_monitor(task, options, options.stopping))
     plan = problem.plan(rows, task)
-    data = _packed(rows, plan, dataset) if options.batch_size is None else rows.flat()
     measured = _measured(rows, options)
+    data = _data(rows, plan, dataset)
     if validation is None:
         return Run(plan, data, parameters, task, measured, threads=options.threads)
     seen = validation.counting().weighted()
@@ -236,9 +256,11 @@ def prepare(
     return Run(plan, data, parameters, task, measured, of_validation, options.threads)
 
 
-def _measured(rows: Rows, options: Options) -> Measured | None:
+def _measured(rows: Rows | Stream, options: Options) -> Measured | None:
     if not options.metrics:
         return None
+    if not isinstance(rows, Rows):
+        rows = rows.compared()
     work = max(metric.work(len(rows.X)) for metric in options.metrics)
     weights = rows.weighted().weights
     assert weights is not None

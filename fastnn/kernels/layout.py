@@ -61,9 +61,12 @@ from __future__ import annotations
     TARGET_ROW,  # targets
     WEIGHT_ROW,  # and weights,
     GRADIENT_ROW,  # and for the gradient by the outputs
+    WINDOW,  # the first row that can be worked on now,
+    WINDOW_END,  # and the first behind those; 0 and SAMPLES, unless rows are read as they are needed
+    SHIFT,  # what is added to a row's number for its place among inputs, targets and weights
     FETCH_AHEAD,  # 1: tiles are asked for from memory before their turn comes
     HEAD,
-) = range(54)
+) = range(57)
 
 EVALUATE, GRADIENT, TRAIN = range(3)
 

@@ -78,6 +78,8 @@ from fastnn.kernels.layout import (
     VALIDATION_WEIGHT,
     WARM_EPOCHS,
     WARM_RATE,
+    WINDOW,
+    WINDOW_END,
 )
 from fastnn.kernels.random import key, shuffle
 from fastnn.kernels.simd import offset, width
@@ -349,7 +351,7 @@ def _train(job: tuple, crew: tuple, budget: int) -> int:
     """The gradient and loss of the batch's next tiles, added to those of the tiles before; how many they were."""
     plan, numbers, data, order, vectors, scratch, cursor, _, measured = job
     board, slot_sums, sums = crew[0], crew[2], crew[4]
-    rows = min(plan[BATCH], plan[SAMPLES] - cursor[FIRST])
+    rows = min(plan[BATCH], plan[WINDOW_END] - cursor[FIRST])
     number, left = cursor[DONE] // plan[TILE], (rows - cursor[DONE] + plan[TILE] - 1) // plan[TILE]
     count, add = 1, number > 0
     if board[team.THREADS] == 1 or left == 1:
@@ -410,7 +412,7 @@ def help(job: tuple, crew: tuple, thread: int) -> None:
 
 @kernel
 def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
-    """Train on for ``budget`` tiles, or until cursor[STATUS] is no longer RUNNING, or to a pause.
+    """Train on for ``budget`` tiles, or to the window's end, to a pause, or until cursor[STATUS] is not RUNNING.
 
     The job is (plan, numbers, data, order, vectors, scratch, cursor, validation, measured): data are inputs,
     targets, weights; vectors are parameters, gradient, previous parameters, the optimizer's state and the best
@@ -436,6 +438,9 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
                 budget -= 1
                 if not _shuffle(plan, order, cursor):
                     continue
+            at = cursor[FIRST] + cursor[DONE]
+            if at < plan[WINDOW] or at >= plan[WINDOW_END]:
+                return
             if plan[RATE_COLUMN] >= 0 and cursor[FIRST] == 0 and cursor[DONE] == 0:
                 row[plan[RATE_COLUMN]] = _rate(plan, numbers, sums, cursor)
             budget -= _train(job, crew, budget)

@@ -28,6 +28,7 @@ from fastnn.kernels.layout import (
     OUTPUTS,
     PACKED,
     SAMPLES,
+    SHIFT,
     SHUFFLED,
     STRIDE,
     TARGET_ROW,
@@ -142,11 +143,12 @@ def of_batch(
     samples = (count + lanes - 1) // lanes * lanes
     if plan[PACKED] != 0:
         last = done + plan[TILE] >= plan[SAMPLES]
-        x = offset(inputs, number * plan[INPUTS] * stride)
-        t = offset(targets, number * plan[OUTPUTS] * stride)
-        w = offset(weights, (number if plan[WEIGHTED] != 0 else np.int64(last)) * stride)
+        place = number + plan[SHIFT] // plan[TILE]
+        x = offset(inputs, place * plan[INPUTS] * stride)
+        t = offset(targets, place * plan[OUTPUTS] * stride)
+        w = offset(weights, (place if plan[WEIGHTED] != 0 else np.int64(last)) * stride)
     else:
-        _gather(plan, inputs, targets, weights, order, places, scratch, first, count)
+        _gather(plan, inputs, targets, weights, order, places, scratch, first + plan[SHIFT], count)
         x = offset(scratch, plan[INPUT_ROW] * stride)
         t = offset(scratch, plan[TARGET_ROW] * stride)
         w = offset(scratch, plan[WEIGHT_ROW] * stride)

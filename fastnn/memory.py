@@ -1,0 +1,80 @@
+"""How much memory there is, and a refusal in time of what would need more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+LEAST_LOOKED_AT = 64 << 20  # bytes: there are always as many, and to look takes 0.1 ms
+
+MEMINFO = Path("/proc/meminfo")
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def shown(count: int) -> str:
+    """A number of bytes for people."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}" if count < 999.5 * size else f"{count / size:,.0f} {unit}"
+    return f"{count} bytes"
+
+
+def refuse(needed: int, what: str, way_out: str = "") -> None:
+    """MemoryError, with a sentence, if so many bytes cannot be had."""
+    if needed < LEAST_LOOKED_AT:
+        return
+    there = available()
+    if there is not None and needed > there:
+        raise MemoryError(
+            f"{what} would take {shown(needed)} of memory, and {shown(there)} can be had"
+            + (f"; {way_out}" if way_out else "")
+        )
+
+
+def available() -> int | None:
+    """Bytes that this process can still get, swap included, as far as the system tells; None if it does not."""
+    found = [*_of_machine(), *_of_cgroup(), *_of_address_space()]
+    return max(0, min(found)) if found else None
+
+
+def _of_machine() -> Iterator[int]:
+    try:
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
+        kilobytes = [int(lines[name].split()[0]) for name in ("MemAvailable", "SwapFree")]
+        yield 1024 * sum(kilobytes)
+    except (OSError, KeyError, ValueError):
+        try:
+            yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError, OSError):
+            return
+
+
+def _of_cgroup() -> Iterator[int]:
+    """What a container's bounds leave, swap not included; pages of files can be given up."""
+    for folder, most, used, inactive in (
+        (CGROUP, "memory.max", "memory.current", "inactive_file"),
+        (CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        yield from _left_of(folder / most, folder / used, folder / "memory.stat", inactive)
+
+
+def _left_of(most: Path, used: Path, stat: Path, inactive: str) -> Iterator[int]:
+    try:
+        known = dict(line.split() for line in stat.read_text().splitlines())
+        yield int(most.read_text()) - int(used.read_text()) + int(known[inactive])
+    except (OSError, KeyError, ValueError):  # there is no bound, or it is "max"
+        return
+
+
+def _of_address_space() -> Iterator[int]:
+    """What ``ulimit -v`` leaves."""
+    try:
+        import resource
+
+        bound = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if bound != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            yield bound - pages * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, ValueError):
+        return

@@ -1,0 +1,542 @@
+"""Rows that are read bit by bit: of arrays too great to be packed at once, or of an iterable of blocks.
+
+They are cut into windows of whole tiles, the tiles that there would be in memory, and so every number is the same
+to the last bit. A thread reads and packs the next windows while the compiled loop works on the present one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import checks, memory
+from fastnn.dataset import Data, Dataset, Rows, Tiles, columns_of, rows_for
+from fastnn.kernels import layout
+from fastnn.loss_kinds import Loss
+from fastnn.plan import Plan, aligned
+
+if TYPE_CHECKING:
+    from fastnn.network import Sequential
+
+Array = npt.NDArray[Any]
+
+WINDOWS = 3  # one is worked on, one is ready, one is being filled
+WINDOW_BYTES = (
+    8 << 20
+)  # at most, if there are several: what is packed is then still in a cache when it is worked on
+PIECE_BYTES = 1 << 20  # of rows that are converted and checked at a time
+PIECES = 4  # as many are alive then: converted, compared with infinity, cut by weights
+LOOK_SECONDS = 0.1  # how long to wait before looking whether Ctrl-C was pressed; not all systems interrupt a wait
+
+
+class Block(NamedTuple):
+    """Rows as they were given, and what errors say of where they are."""
+
+    X: Array
+    y: Array
+    weights: Array | None
+    where: str = ""
+
+
+Blocks: TypeAlias = Generator[Block, None, None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a network asks of rows."""
+
+    features: int
+    outputs: int
+    loss: Loss
+    dtype: np.dtype[Any]
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one, with a weight."""
+        return (self.features + self.outputs + 1) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a first pass has found: how many rows, how many of a weight above 0, and whether they have weights."""
+
+    rows: int
+    counting: int
+    weighted: bool
+
+
+class Stream:
+    """Rows that can be gone through again and again, piece by piece; it stands where ``Rows`` do.
+
+    Attributes
+    ----------
+    limit : bytes that may be taken for what is made of them; None: as few as will do.
+    """
+
+    def __init__(self, blocks: Callable[[], Blocks], wanted: Wanted, limit: int | None) -> None:
+        self._blocks = blocks
+        self._wanted = wanted
+        self.limit = limit
+        self._without_weight_0 = False
+        self._compared: Rows | None = None
+        self._found = self._first_pass()
+
+    def __len__(self) -> int:
+        return self._found.counting if self._without_weight_0 else self._found.rows
+
+    @property
+    def features(self) -> int:
+        """Of a row."""
+        return self._wanted.features
+
+    @property
+    def outputs(self) -> int:
+        """Targets of a row."""
+        return self._wanted.outputs
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether each row has a weight."""
+        return self._found.weighted
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That the network has."""
+        return self._wanted.dtype
+
+    @property
+    def _piece_rows(self) -> int:
+        """Rows that are converted and checked at a time."""
+        room = PIECE_BYTES if self.limit is None else min(PIECE_BYTES, self.limit // (4 * PIECES))
+        return max(1, room // self._wanted.row_bytes)
+
+    @property
+    def piece_bytes(self) -> int:
+        """What the pieces take that are alive at a time."""
+        return PIECES * self._piece_rows * self._wanted.row_bytes
+
+    def leave(self, count: int) -> None:
+        """Take so many bytes less."""
+        if self.limit is None:
+            return
+        if count >= self.limit:
+            raise ValueError(
+                f"memory_limit is {memory.shown(self.limit)}; metrics and validation rows alone take "
+                f"{memory.shown(count)}"
+            )
+        self.limit -= count
+
+    def counting(self) -> Stream:
+        """Without the rows of weight 0."""
+        if self._found.counting == self._found.rows:
+            return self
+        found = object.__new__(Stream)
+        compared = None if self._compared is None else self._compared.counting()
+        found.__dict__.update(self.__dict__, _without_weight_0=True, _compared=compared)
+        return found
+
+    def compared(self) -> Rows:
+        """What metrics compare with, which is kept: targets as they were given, and weights; X has no columns."""
+        if self._compared is None:
+            n = len(self)
+            targets = np.empty((n, self.outputs), self.dtype)
+            weights = np.empty(n, self.dtype) if self.is_weighted else None
+            at = 0
+            for piece in self.pieces():
+                targets[at : at + len(piece)] = piece.given
+                if weights is not None:
+                    weights[at : at + len(piece)] = piece.weights
+                at += len(piece)
+            self._compared = Rows(np.empty((n, 0), self.dtype), targets, weights)
+        return self._compared
+
+    def pieces(self) -> Generator[Rows, None, None]:
+        """All rows, checked and converted.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something is wrong with them, or if there are more or less than there were.
+        """
+        rows = given = 0
+        for piece in self._all_pieces():
+            rows += len(piece)
+            counting = piece.counting()
+            given += len(counting)
+            if rows > self._found.rows or given > self._found.counting or piece.is_weighted != self.is_weighted:
+                break
+            kept = counting if self._without_weight_0 else piece
+            if len(kept):
+                yield kept
+        if rows != self._found.rows or given != self._found.counting:
+            raise ValueError(
+                "the rows are others than when they were read first: then there were "
+                f"{self._found.rows}, {self._found.counting} of a weight above 0; an object is needed that gives "
+                "the same rows each time it is gone through"
+            )
+
+    def _all_pieces(self) -> Generator[Rows, None, None]:
+        count = self._piece_rows
+        with contextlib.closing(self._blocks()) as blocks:
+            for block in blocks:
+                for first in range(0, len(block.X), count):
+                    yield self._piece(block, first, first + count)
+
+    def _piece(self, block: Block, first: int, stop: int) -> Rows:
+        wanted, part = self._wanted, slice(first, stop)
+        cut = f"[{first}:{stop}]" if stop - first < len(block.X) else ""
+        with _said_of(block.where):
+            X = checks.matrix(block.X[part], f"X{cut}", wanted.dtype, wanted.features)
+            weights = None
+            if block.weights is not None:
+                weights = checks.row_weights(block.weights[part], len(X), wanted.dtype, f"sample_weight{cut}")
+            return rows_for(wanted.loss, X, block.y[part], weights, wanted.outputs, f"y{cut}")
+
+    def _first_pass(self) -> Found:
+        rows = counting = 0
+        weighted: bool | None = None
+        minus = zero = False
+        for piece in self._all_pieces():
+            if weighted is None:
+                weighted = piece.is_weighted
+            if weighted != piece.is_weighted:
+                raise ValueError("some blocks have sample weights and others have none; all or none is needed")
+            rows += len(piece)
+            counting += len(piece) if piece.weights is None else int(np.count_nonzero(piece.weights))
+            if self._wanted.loss.signs:
+                minus |= bool((piece.given == -1).any())
+                zero |= bool((piece.given == 0).any())
+        if rows == 0:
+            raise ValueError(
+                "X has no rows: there is no block, or none that is not empty; at least one row is needed"
+            )
+        if counting == 0:
+            raise ValueError("sample_weight is 0 for every row; at least one is needed that counts")
+        self._wanted.loss.refuse_mixture(minus, zero)
+        return Found(rows, counting, bool(weighted))
+
+
+@contextlib.contextmanager
+def _said_of(where: str) -> Iterator[None]:
+    """Errors begin with where they are."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{where}{error}") from None
+
+
+# Where rows come from ------------------------------------------------------------------------------
+
+
+def are_blocks(X: Any) -> bool:
+    """Whether this is an iterable of blocks, rather than an array or what becomes one.
+
+    Raises
+    ------
+    TypeError
+        If it can be gone through only once.
+    """
+    if not isinstance(X, Iterable) or isinstance(X, (str, bytes, Mapping)) or hasattr(X, "__array__"):
+        return False
+    if isinstance(X, (list, tuple)):
+        return bool(X) and isinstance(X[0], tuple) and len(X[0]) in (2, 3) and _is_table(X[0][0])
+    if hasattr(X, "toarray"):  # a sparse matrix
+        return False
+    if isinstance(X, Iterator):
+        raise TypeError(
+            f"X is {checks.shown(X)}, which can be gone through only once, and rows are read once to be checked "
+            "and once in each epoch; a list of blocks, or an object whose __iter__ begins anew, is needed"
+        )
+    return True
+
+
+def _is_table(value: Any) -> bool:
+    try:
+        return np.ndim(value) == 2
+    except ValueError:  # rows of different lengths
+        return True
+
+
+def of_blocks(blocks: Iterable[Any], wanted: Wanted, limit: int | None) -> Stream:
+    """A stream of blocks (X, y) or (X, y, sample_weight)."""
+
+    def read() -> Blocks:
+        for i, given in enumerate(blocks):
+            if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+                raise TypeError(f"block {i} is {checks.shown(given)}; (X, y) or (X, y, sample_weight) is needed")
+            where = f"block {i}: "
+            with _said_of(where):
+                yield block_of(where, *given)
+
+    return Stream(read, wanted, limit)
+
+
+def block_of(where: str, X: Any, y: Any, weights: Any = None) -> Block:
+    """Arrays of numbers with as many rows each."""
+    rows = checks.numbers_of(X, "X")
+    found = [checks.numbers_of(y, "y")]
+    if weights is not None:
+        found.append(checks.numbers_of(weights, "sample_weight"))
+    if rows.ndim != 2:
+        checks.matrix(rows, "X", checks.DTYPES["float64"])
+    for array, name in zip(found, ("y", "sample_weight"), strict=False):
+        if array.ndim == 0:
+            raise ValueError(f"{name} has 0 dimension(s); one for each row is needed")
+        checks.same_rows(array, len(rows), name)
+    return Block(rows, found[0], found[1] if weights is not None else None, where)
+
+
+def of_arrays(block: Block, wanted: Wanted, limit: int) -> Stream:
+    """A stream of the rows of arrays."""
+
+    def read() -> Blocks:
+        yield block
+
+    return Stream(read, wanted, limit)
+
+
+def copied_bytes(block: Block, wanted: Wanted) -> int:
+    """What the arrays take that have to be made of those given before they can be packed."""
+
+    def copied(array: Array | None, columns: int) -> int:
+        if array is None:
+            return 0
+        fits = array.dtype == wanted.dtype and array.flags.c_contiguous and array.flags.aligned
+        return 0 if fits and array.size == len(array) * columns else len(array) * columns * wanted.dtype.itemsize
+
+    targets = copied(block.y, wanted.outputs)
+    if wanted.loss.smoothing:
+        targets += len(block.y) * wanted.outputs * wanted.dtype.itemsize
+    return copied(block.X, wanted.features) + targets + copied(block.weights, 1)
+
+
+def packed_bytes(rows: int, wanted: Wanted) -> int:
+    """What rows take in tiles, at most: with a weight each, and room for one register more than eight at least."""
+    return rows * wanted.row_bytes * 9 // 8
+
+
+def compared_bytes(rows: int, wanted: Wanted) -> int:
+    """What metrics keep of rows, at most: predictions, targets and weights, labels, and the rows of weight 0."""
+    return rows * (3 * wanted.outputs + 4) * wanted.dtype.itemsize
+
+
+def rows_of(
+    net: Sequential,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    loss: Loss,
+    limit: int | None,
+    others: Callable[[int], int] = lambda rows: 0,
+    mini_batches: bool = False,
+    shuffled: bool = False,
+    in_memory: str = "",
+) -> tuple[Rows | Stream, Dataset | None]:
+    """Checked rows, and the Dataset they are from; or a stream, if they are blocks, or too great to be packed.
+
+    ``others`` says how many bytes are taken beside so many rows; ``in_memory`` why they may not be a stream.
+    """
+    wanted = Wanted(net.inputs, net.outputs, loss, net.dtype)
+    if y is None and not isinstance(X, Dataset) and are_blocks(X):
+        if sample_weight is not None:
+            raise TypeError("sample_weight is given beside blocks; a block with weights is (X, y, sample_weight)")
+        if mini_batches and shuffled:
+            raise ValueError(
+                "shuffle is True, and blocks are read in their order; shuffle=False is needed. (The iterable "
+                "itself may give its rows in a new order each time.)"
+            )
+        if in_memory:
+            raise ValueError(f"blocks are read in windows, and {in_memory}")
+        stream = of_blocks(X, wanted, limit)
+        stream.leave(others(len(stream)))
+        return stream, None
+    if limit is None or (y is None and not isinstance(X, Dataset)):
+        return net.rows(X, y, sample_weight, loss)
+    block = Block(X.X, X.y, X.sample_weight) if isinstance(X, Dataset) else block_of("", X, y, sample_weight)
+    n = len(block.X)
+    needed = copied_bytes(block, wanted)
+    if mini_batches:
+        needed += 8 * n if shuffled else 0
+    else:
+        needed += packed_bytes(n, wanted)
+    if needed + others(n) <= limit:
+        return net.rows(X, y, sample_weight, loss)
+    if mini_batches and shuffled:
+        raise ValueError(
+            f"memory_limit is {memory.shown(limit)}, and to draw {n:,} rows in a new order each epoch takes "
+            f"{memory.shown(needed + others(n))} here; shuffle=False takes less"
+            + (f", and so do X, y and weights of type {wanted.dtype}" if needed > 8 * n else "")
+        )
+    if in_memory:
+        raise ValueError(f"memory_limit is {memory.shown(limit)}, too little to pack {n:,} rows, and {in_memory}")
+    stream = of_arrays(block, wanted, limit)
+    stream.leave(others(n))
+    return stream, None
+
+
+# Where they go -------------------------------------------------------------------------------------
+
+
+class Flat:
+    """Memory for rows, row after row, as mini-batches are gathered from.
+
+    Attributes
+    ----------
+    data : inputs, targets and weights, as the compiled loop reads them.
+    """
+
+    def __init__(self, plan: Plan, rows: int, weighted: bool) -> None:
+        sizes = [rows * count for count in columns_of(plan)]
+        inputs, targets = (aligned(size, plan.dtype) for size in sizes)
+        self.data = inputs, targets, np.ones(rows if weighted else 1, plan.dtype)
+
+    def put(self, at: int, rows: Rows) -> None:
+        """Overwrite the rows from number ``at`` on."""
+        inputs, targets, weights = self.data
+        inputs[at * rows.features : (at + len(rows)) * rows.features] = rows.X.reshape(-1)
+        targets[at * rows.outputs : (at + len(rows)) * rows.outputs] = rows.y.reshape(-1)
+        if rows.weights is not None:
+            weights[at : at + len(rows)] = rows.weights
+
+    def end(self, count: int) -> None:
+        """Nothing is to be filled up."""
+
+
+class Windows:
+    """The rows of a stream in windows for a plan, read by a thread of its own.
+
+    Parameters
+    ----------
+    room : bytes that the windows, and what is needed to fill them, may take; None: as few as will do.
+
+    Attributes
+    ----------
+    data : inputs, targets and weights of a window.
+
+    Raises
+    ------
+    ValueError
+        If there is not room enough.
+    """
+
+    def __init__(self, stream: Stream, plan: Plan, room: int | None) -> None:
+        self._stream = stream
+        self._n, self._batch = len(stream), int(plan.numbers[layout.BATCH])
+        self._unit = min(plan.tile, self._batch)
+        packed = bool(plan.numbers[layout.PACKED])
+        columns = sum(columns_of(plan)) + stream.is_weighted
+        unit_bytes = columns * plan.dtype.itemsize * (plan.stride if packed else self._unit)
+        most = self._units(room, unit_bytes)
+        units = -(-self._n // self._unit)
+        self._size = self._n if units <= most else self._whole(most)
+        slots = 1 if self._size >= self._n else WINDOWS
+        self._memory = (Tiles if packed else Flat)(plan, slots * self._size, stream.is_weighted)
+        self.data: Data = self._memory.data
+        self._free: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[tuple[int, int, int] | BaseException] = queue.SimpleQueue()
+        for slot in range(slots):
+            self._free.put(slot * self._size)
+        self._shown: int | None = None
+        self._reader: threading.Thread | None = None
+        self._closed = False
+
+    def _units(self, room: int | None, unit_bytes: int) -> int:
+        """How many tiles a window may have: all there are, or so many that there is room for several windows."""
+        least = max(1, WINDOW_BYTES // unit_bytes)
+        if room is None:
+            return least
+        left = (room - self._stream.piece_bytes) // unit_bytes
+        if left * self._unit >= self._n:
+            return left
+        if left < WINDOWS:
+            needed = WINDOWS * unit_bytes + self._stream.piece_bytes
+            raise ValueError(
+                f"memory_limit leaves {memory.shown(max(0, room))} for reading rows; "
+                f"at least {memory.shown(needed)} is needed there"
+            )
+        return min(left // WINDOWS, least)
+
+    def _whole(self, units: int) -> int:
+        """Rows of a window, so that no tile is in two of them: whole batches, or whole tiles of one batch."""
+        rows = units * self._unit
+        return rows // self._batch * self._batch if rows >= self._batch else rows
+
+    def _cuts(self) -> Iterator[tuple[int, int]]:
+        """The first row of each window, and the first behind it."""
+        step = max(self._size, self._batch)
+        for batch in range(0, self._n, step):
+            end = min(batch + step, self._n)
+            for first in range(batch, end, self._size):
+                yield first, min(first + self._size, end)
+
+    def window(self, passes: int | None) -> tuple[int, int, int]:
+        """The next: (its first row, the first behind it, where in the data that one stands).
+
+        What the one before held may be overwritten. ``passes`` tells, when it is asked for the first time, how
+        often all windows will be asked for at most; None if nobody knows. Raises what reading has raised.
+        """
+        if self._reader is None:
+            self._reader = threading.Thread(target=self._read, args=(passes,), name="fastnn reader", daemon=True)
+            self._reader.start()
+        if self._shown is not None:
+            self._free.put(self._shown)
+        while True:
+            alive = self._reader.is_alive()
+            with contextlib.suppress(queue.Empty):
+                found = self._ready.get(timeout=LOOK_SECONDS)
+                break
+            if not alive:  # as in a process that was forked meanwhile
+                raise RuntimeError("the thread that reads the rows has ended, and there are rows to come")
+        if isinstance(found, BaseException):
+            raise found
+        self._shown = found[2]
+        return found
+
+    def close(self) -> None:
+        """End the thread; at most it still reads the block that it is at."""
+        self._closed = True
+        self._free.put(None)
+        if self._reader is not None:
+            self._reader.join()
+
+    def _read(self, passes: int | None) -> None:
+        """Fill windows, as far as there are free ones, again and again."""
+        try:
+            done = 0
+            if self._size >= self._n:
+                passes = 1
+            while not self._closed and (passes is None or done < passes):
+                with contextlib.closing(self._one_pass()) as windows:
+                    for window in windows:
+                        self._ready.put(window)
+                done += 1
+        except BaseException as error:  # it is raised again where the windows are asked for
+            self._ready.put(error)
+
+    def _one_pass(self) -> Generator[tuple[int, int, int], None, None]:
+        cuts = self._cuts()
+        first = at = stop = 0
+        place: int | None = None
+        with contextlib.closing(self._stream.pieces()) as pieces:
+            for piece in pieces:
+                done = 0
+                while done < len(piece):
+                    if place is None:
+                        first, stop = next(cuts)
+                        at, place = first, self._free.get()
+                        if place is None or self._closed:
+                            return
+                    count = min(len(piece) - done, stop - at)
+                    self._memory.put(place + at - first, piece.part(done, done + count))
+                    done, at = done + count, at + count
+                    if at == stop:
+                        self._memory.end(place + stop - first)
+                        yield first, stop, place
+                        place = None

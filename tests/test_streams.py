@@ -1,0 +1,624 @@
+"""Rows that are read in windows: the same bits as in memory, in bounded memory, and no thread left behind."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import fastnn
+from fastnn import memory, plan, running, streams, threads
+from tests.problems import JIT
+
+ROWS = 600
+LIMIT = 4000  # bytes: so that there are several windows of small tiles
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left():
+    yield
+    assert not [thread for thread in threading.enumerate() if thread.name == "fastnn reader"]
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """(first row, first behind it) of every window that a run was given."""
+    windows = []
+    window = streams.Windows.window
+
+    def spy(self, passes):
+        found = window(self, passes)
+        windows.append(found[:2])
+        return found
+
+    monkeypatch.setattr(streams.Windows, "window", spy)
+    return windows
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    monkeypatch.setattr(plan, "MOST_ROW_BYTES", 128)
+    monkeypatch.setattr(plan, "LEAST_ROW_BYTES", 128)
+
+
+@pytest.fixture
+def rows(rng, small_tiles):
+    X = rng.normal(size=(ROWS, 2))
+    return X, (X[:, 0] * X[:, 1] > 0) * 1.0
+
+
+def new_net(dtype="float64", sizes=(2, 3, 1), output="sigmoid", **settings):
+    return fastnn.mlp(list(sizes), output=output, dtype=dtype, **settings)
+
+
+def assert_same(one, other):
+    """Two networks were trained alike, to the last bit."""
+    assert_array_equal(one.parameters, other.parameters)
+    assert_array_equal(one.history.loss, other.history.loss)
+    assert one.history.status == other.history.status
+    if one.history.val_loss is not None:
+        assert_array_equal(one.history.val_loss, other.history.val_loss)
+    assert one.history.metrics.keys() == other.history.metrics.keys()
+    for name, values in one.history.metrics.items():
+        assert_array_equal(values, other.history.metrics[name])
+
+
+class Blocks:
+    """Blocks that are made anew each time they are gone through."""
+
+    def __init__(self, *arrays, sizes=(70, 1, 0, 33)):
+        self.arrays, self.sizes, self.passes, self.given, self.threads = arrays, sizes, 0, 0, set()
+
+    def __iter__(self):
+        self.passes += 1
+        first = i = self.given = 0
+        while first < len(self.arrays[0]):
+            self.given += 1
+            self.threads.add(threading.current_thread())
+            stop = first + self.sizes[i % len(self.sizes)]
+            yield tuple(array[first:stop] for array in self.arrays)
+            first, i = stop, i + 1
+
+
+# The same bits --------------------------------------------------------------------------------------
+
+WAYS = {
+    "sgd": {"optimizer": fastnn.SGD(1.0)},
+    "adam, clipped": {"optimizer": fastnn.Adam(0.01, clip_norm=0.1)},
+    "lbfgs": {"optimizer": "lbfgs"},
+    "levenberg-marquardt": {"optimizer": fastnn.LevenbergMarquardt()},
+    "mini-batches": {"batch_size": 37, "shuffle": False},
+    "batches of several tiles": {"batch_size": ROWS // 2 - 1, "shuffle": False},
+    "schedule": {"optimizer": fastnn.SGD(fastnn.schedules.WarmUp(1.0, epochs=2))},
+    "metrics": {"metrics": ["accuracy", "mae"]},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_same_bits_as_in_memory(rows, dtype, seen, way):
+    X, y = (array.astype(dtype) for array in rows)
+    limit = LIMIT + 7 * ROWS * X.itemsize * (way == "metrics")
+    if "batch_size" in WAYS[way]:
+        X = X.astype("float16")  # of the right type they would need no windows: rows are gathered where they are
+    one, other = new_net(dtype), new_net(dtype)
+    one.fit(X, y, epochs=3, **WAYS[way])
+    assert not seen
+    other.fit(X, y, epochs=3, memory_limit=limit, **WAYS[way])
+    assert len(set(seen)) > 3
+    assert sorted(set(seen))[0][0] == 0
+    assert all(
+        stop == start for (_, stop), (start, _) in zip(sorted(set(seen)), sorted(set(seen))[1:], strict=False)
+    )
+    assert_same(one, other)
+    by_blocks = new_net(dtype)
+    by_blocks.fit(Blocks(X, y), epochs=3, memory_limit=limit, **WAYS[way])
+    assert_same(one, by_blocks)
+
+
+@pytest.mark.parametrize("way", ["adam, clipped", "metrics", "batches of several tiles"])
+def test_same_bits_in_several_threads(rows, seen, monkeypatch, way):
+    monkeypatch.setattr(running, "SECONDS_OF_THREAD", 1e-12)
+    monkeypatch.setattr(running, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(running, "MOST_SLOTS", 5)
+    monkeypatch.setattr(threads, "cores", lambda: 64)
+    names, limit = set(), LIMIT + 7 * 8 * ROWS * (way == "metrics")
+    options = WAYS[way] | {"callbacks": lambda _: names.update(thread.name for thread in threading.enumerate())}
+    one, other = new_net(), new_net()
+    one.fit(Blocks(*rows), epochs=3, threads=1, **options)
+    for count in (2, 3) if JIT else (3,):
+        seen.clear()
+        other = new_net()
+        other.fit(Blocks(*rows), epochs=3, threads=count, memory_limit=limit, **options)
+        assert_same(one, other)
+        assert {"fastnn reader", f"fastnn-{count - 1}"} <= names
+        assert len(set(seen)) > 3
+
+
+def test_weights_and_rows_of_weight_0(rows, rng, dtype, seen):
+    X, y = rows
+    weights = rng.integers(3, size=ROWS) * 0.7
+    assert (weights == 0).any()
+    for net in (
+        lambda: new_net(dtype),
+        lambda: new_net(dtype, dropout=0.3),
+    ):  # dropout knows rows by their numbers
+        one, other, by_blocks = net(), net(), net()
+        one.fit(X, y, epochs=3, sample_weight=weights)
+        other.fit(X, y, epochs=3, sample_weight=weights, memory_limit=LIMIT)
+        by_blocks.fit(Blocks(X, y, weights), epochs=3, memory_limit=LIMIT)
+        assert len(set(seen)) > 3
+        assert_same(one, other)
+        assert_same(one, by_blocks)
+
+
+def test_metrics_with_rows_of_weight_0(rows, rng):
+    X, y = rows
+    weights = rng.integers(2, size=ROWS)
+    options = {"epochs": 2, "metrics": ["accuracy"]}
+    one, other = new_net(), new_net()
+    one.fit(X, y, sample_weight=weights, **options)
+    other.fit(Blocks(X, y, weights), memory_limit=LIMIT + 100 * ROWS, **options)
+    assert_same(one, other)
+
+
+def test_labels_of_several_classes_smoothed(rows, dtype, seen):
+    X, y = rows
+    labels = y.astype(int) + (X[:, 0] > 1)
+    options = {"epochs": 3, "loss": fastnn.losses.CrossEntropy(0.1)}
+    one, other = (new_net(dtype, (2, 4, 3), "softmax") for _ in range(2))
+    one.fit(X, labels, **options)
+    other.fit(Blocks(X, labels), memory_limit=2 * LIMIT, **options)
+    assert len(set(seen)) > 3
+    assert_same(one, other)
+
+
+def test_validation_early_stopping_and_callbacks(rows):
+    X, y = rows
+    held_out = X[:100] + 0.1, y[:100]
+    epochs = []
+    options = {
+        "epochs": 9,
+        "validation_data": held_out,
+        "early_stopping": fastnn.EarlyStopping(patience=2, min_delta=0.003),
+        "optimizer": fastnn.SGD(0.3),
+        "callbacks": lambda progress: epochs.append(progress.epoch),
+    }
+    one, other = new_net(), new_net()
+    one.fit(X, y, **options)
+    assert one.history.status == "stopped"
+    other.fit(X, y, memory_limit=LIMIT + 4000, **options)
+    assert_same(one, other)
+    assert epochs == 2 * list(range(1, len(one.history.loss) + 1))
+
+
+@pytest.mark.parametrize("kind", ["memmap", "fortran", "whole numbers", "strided", "float32", "a data set"])
+def test_arrays_of_all_kinds(rows, seen, tmp_path, kind):
+    X, y = rows
+    if kind == "memmap":
+        np.save(tmp_path / "X.npy", X)
+        X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    elif kind == "fortran":
+        X = np.asfortranarray(X)
+    elif kind == "whole numbers":
+        X = (10 * X).astype(np.int8)
+    elif kind == "strided":
+        X = np.repeat(X, 3, axis=0)[::3]
+    elif kind == "float32":
+        X, y = X.astype(np.float32), y[:, np.newaxis]
+    one, other = new_net(), new_net()
+    given = (fastnn.Dataset(X, y),) if kind == "a data set" else (X, y)
+    one.fit(*given, epochs=2)
+    other.fit(*given, epochs=2, memory_limit=LIMIT)
+    assert len(set(seen)) > 3
+    assert_same(one, other)
+    del given, X  # a file that is mapped cannot be removed on Windows
+
+
+def test_blocks_in_a_list_that_need_no_limit(rows):
+    X, y = rows
+    one, other = new_net(), new_net()
+    one.fit(X, y, epochs=3)
+    other.fit([(X[:399], y[:399]), (X[399:], y[399:])], epochs=3)
+    assert_same(one, other)
+
+
+def test_there_is_room_for_all(rows, seen):
+    """Then blocks are read twice: to check them, and to pack them."""
+    blocks = Blocks(*rows)
+    new_net().fit(blocks, epochs=5, memory_limit="100 MB")
+    assert seen == [(0, ROWS)]
+    assert blocks.passes == 2
+    new_net().fit(blocks, epochs=3, optimizer="lbfgs", memory_limit="100 MB")
+    assert blocks.passes == 4
+
+
+def test_read_once_in_each_epoch_and_once_before(rows):
+    blocks = Blocks(*rows)
+    new_net().fit(blocks, epochs=5, memory_limit=LIMIT)
+    assert blocks.passes == 6
+    assert {thread.name for thread in blocks.threads} == {"MainThread", "fastnn reader"}
+
+
+def test_the_next_windows_are_read_while_the_present_one_is_worked_on(rows):
+    """As long as a callback keeps a fit at the last window of an epoch, two of the next are read."""
+    blocks = Blocks(*rows, sizes=(8,))
+
+    def look(progress):
+        end = time.monotonic() + 5
+        while progress.epoch < 3 and (blocks.passes, blocks.given) < (progress.epoch + 2, 4):
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+    new_net().fit(blocks, epochs=3, memory_limit=LIMIT, callbacks=look)
+
+
+def test_evaluate(rows, rng, dtype, seen):
+    X, y = rows
+    weights = rng.random(ROWS)
+    net = new_net(dtype, l2=0.01)
+    expected = net.evaluate(X, y, sample_weight=weights)
+    assert net.evaluate(X, y, sample_weight=weights, memory_limit=LIMIT) == expected
+    assert net.evaluate(Blocks(X, y, weights), memory_limit=LIMIT) == expected
+    assert net.evaluate([(X, y, weights)]) == expected
+    assert len(set(seen)) > 3
+
+
+def test_checkpoints_know_no_windows(rows, tmp_path):
+    """A fit that was begun in memory goes on in windows, and the other way round."""
+    X, y = rows
+    whole = new_net()
+    whole.fit(X, y, epochs=6, optimizer="adam")
+    for before, after in (({}, {"memory_limit": LIMIT}), ({"memory_limit": LIMIT}, {})):
+        net = new_net()
+        net.fit(X, y, epochs=2, optimizer="adam", checkpoint=tmp_path / "c", **before)
+        net.fit(X, y, epochs=6, optimizer="adam", resume=tmp_path / "c", **after)
+        assert_same(whole, net)
+    with pytest.raises(ValueError, match="X, y or weights differ"):
+        new_net().fit(Blocks(X, 1 - y), epochs=6, optimizer="adam", resume=tmp_path / "c")
+
+
+# Memory ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("kind", ["float64", "int16", "memmap", "blocks"])
+def test_no_more_memory_than_allowed(tmp_path, kind):
+    """A million rows in 2 MB; beside them there is half a MB of everything else, but no number for each row."""
+    X = np.zeros((1_000_000, 2), "int16" if kind == "int16" else "float64")
+    y = np.zeros(len(X))
+    if kind == "memmap":
+        np.save(tmp_path / "X.npy", X)
+        X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    given = ([(X[:500_000], y[:500_000]), (X[500_000:], y[500_000:])],) if kind == "blocks" else (X, y)
+    net = new_net()
+    net.fit(X[:1000], y[:1000], memory_limit=40_000)  # all is compiled and imported
+    for call in (net.fit, net.evaluate):
+        tracemalloc.start()
+        call(*given, memory_limit="2 MB")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert 1e6 < peak < 2.5e6
+    del given, X
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(("given", "beside"), [("float64", 3e6), ("int16", 20e6)])  # of the latter 8 MB a piece
+def test_predictions_need_no_copy_of_the_rows(given, beside):
+    X = np.zeros((1_000_000, 8), given)
+    net = new_net(sizes=(8, 3, 1))
+    net.predict(X[:10])
+    tracemalloc.start()
+    net.predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 8e6 <= peak < 8e6 + beside
+
+
+def test_predictions_piece_by_piece(rng, monkeypatch):
+    X = rng.integers(-9, 9, size=(100, 2))
+    net = new_net()
+    expected = net.predict(X)
+    monkeypatch.setattr("fastnn.checks.NUMBERS_AT_ONCE", 26)
+    assert_array_equal(net.predict(X), expected)
+    wrong = X.astype("float32")
+    wrong[50, 1] = np.nan
+    with pytest.raises(ValueError, match=r"X\[39:52\]\[11, 1\] is nan"):
+        net.predict(wrong)
+    with pytest.raises(ValueError, match=r"X\[50, 1\] is nan"):
+        net.predict(wrong.astype("float64"))
+
+
+def test_refused_before_an_allocation_that_cannot_succeed(rows, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    monkeypatch.setattr(memory, "LEAST_LOOKED_AT", 0)
+    X, y = rows
+    net = new_net()
+    before = net.parameters.copy()
+    sentence = r"to pack .* rows would take .* of memory, and 1 kB can be had; .*memory_limit"
+    for call in (net.fit, net.evaluate, net.loss_and_gradient):
+        with pytest.raises(MemoryError, match=sentence):
+            call(X, y)
+    with pytest.raises(MemoryError, match=r"to copy X, [\d,]+ numbers, as float64 would take"):
+        net.fit(X.astype("float32"), y)
+    with pytest.raises(MemoryError, match="to copy X"):
+        fastnn.Dataset(X, y)
+    with pytest.raises(MemoryError, match=r"shares of 2 classes from y"):
+        new_net(sizes=(2, 2), output="softmax").fit(X, y, loss="cross_entropy")
+    with pytest.raises(MemoryError, match=r"predictions for .* rows would take"):
+        net.predict(X)
+    assert_array_equal(net.parameters, before)
+    assert net.history is None
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(memory.available() is None, reason="this system does not tell how much memory there is")
+def test_refused_where_there_is_really_not_enough(run_python):
+    pytest.importorskip("resource")
+    source = """
+import resource, fastnn, numpy as np
+net = fastnn.mlp([2, 4, 1])
+X, y = fastnn.datasets.circle(10)
+net.fit(X, y)
+net.fit(X, y, memory_limit=1_000_000)
+pages = int(open("/proc/self/statm").read().split()[0])
+X, y = np.zeros((4_000_000, 2)), np.zeros(4_000_000)
+bound = pages * resource.getpagesize() + 150_000_000
+resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+try:
+    net.fit(X, y)
+except MemoryError as error:
+    print(error)
+net.fit(X, y, memory_limit="10 MB")
+print(net.history.status)
+"""
+    if not memory.MEMINFO.exists():
+        pytest.skip("needs /proc")
+    said = run_python(source).stdout.splitlines()
+    assert said[0].startswith("to pack 4,000,000 rows would take 9")
+    assert said[1] == "finished"
+
+
+def test_what_the_system_tells(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_of_address_space", lambda: iter(()))
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    memory.MEMINFO.write_text("MemTotal: 99 kB\nMemAvailable:   5000 kB\nSwapFree: 1000 kB\nHugePages_Free: 0\n")
+    assert memory.available() == 6000 * 1024
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 500\n")
+    assert memory.available() == 2_000_500
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.available() == 6000 * 1024
+
+
+# How it ends ----------------------------------------------------------------------------------------
+
+
+class Broken(Blocks):
+    """Blocks of which some pass ends with an error."""
+
+    def __init__(self, *arrays, at, error):
+        super().__init__(*arrays)
+        self.at, self.error = at, error
+
+    def __iter__(self):
+        for i, block in enumerate(super().__iter__()):
+            if self.passes == self.at and i == 3:
+                raise self.error
+            yield block
+
+
+def test_an_error_in_the_blocks_ends_the_fit(rows):
+    X, y = rows
+    two = new_net()
+    two.fit(X, y, epochs=2)
+    net = new_net()
+    with pytest.raises(OSError, match="the disk is gone") as caught:
+        net.fit(Broken(X, y, at=4, error=OSError("the disk is gone")), epochs=5, memory_limit=LIMIT)
+    assert caught.traceback[-1].name == "__iter__"
+    assert_array_equal(net.parameters, two.parameters)
+    assert_array_equal(net.history.loss, two.history.loss)
+    assert net.history.status == "interrupted"
+
+
+def test_an_error_in_the_first_pass_changes_nothing(rows):
+    net = new_net()
+    before = net.parameters.copy()
+    with pytest.raises(OSError, match="gone"):
+        net.fit(Broken(*rows, at=1, error=OSError("gone")), memory_limit=LIMIT)
+    assert_array_equal(net.parameters, before)
+    assert net.history is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_callback_that_raises(rows, error):
+    def stop(progress):
+        if progress.epoch == 2:
+            raise error
+
+    net = new_net()
+    with pytest.raises(error):
+        net.fit(*rows, epochs=100, memory_limit=LIMIT, callbacks=stop)
+    assert len(net.history.loss) == 2
+
+
+def test_ctrl_c_while_waiting_for_rows(rows):
+    """The main thread waits for the reader, in which the interrupt is made."""
+
+    class Slow(Blocks):
+        def __iter__(self):
+            for block in super().__iter__():
+                if self.passes == 3:
+                    self.passes += 1
+                    _thread.interrupt_main()
+                    time.sleep(0.3)
+                yield block
+
+    net = new_net()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(Slow(*rows), epochs=1000, memory_limit=LIMIT)
+    assert len(net.history.loss) < 1000
+
+
+def test_a_reader_that_is_gone(rows, monkeypatch):
+    monkeypatch.setattr(streams.Windows, "_read", lambda self, passes: None)
+    with pytest.raises(RuntimeError, match="the thread that reads the rows has ended"):
+        new_net().fit(*rows, memory_limit=LIMIT)
+
+
+def test_divergence(rows):
+    X, y = rows
+    one, other = new_net(output="identity"), new_net(output="identity")
+    for net, options in ((one, {}), (other, {"memory_limit": LIMIT})):
+        with pytest.warns(RuntimeWarning, match="no longer finite"):
+            net.fit(X, y, epochs=400, optimizer=fastnn.SGD(1e6), **options)
+    assert_same(one, other)
+
+
+def test_rows_that_are_others_the_next_time(rows):
+    X, y = rows
+
+    class Shrinking(Blocks):
+        def __iter__(self):
+            for i, block in enumerate(super().__iter__()):
+                if self.passes < 3 or i:
+                    yield block
+
+    class Growing(Blocks):
+        def __iter__(self):
+            yield from super().__iter__()
+            if self.passes >= 3:
+                yield X[:10], y[:10]
+
+    class Weighing(Blocks):
+        def __iter__(self):
+            for X, y in super().__iter__():
+                yield X, y, np.full(len(y), 1.0 if self.passes < 3 else 0.0)
+
+    for kind in (Shrinking, Growing, Weighing):
+        net = new_net()
+        with pytest.raises(ValueError, match=f"others than when they were read first: then there were {ROWS}, "):
+            net.fit(kind(X, y), epochs=5, memory_limit=LIMIT)
+        assert 1 <= len(net.history.loss) < 5
+
+
+# Refused --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"memory_limit": 0}, ValueError, "memory_limit is 0; a whole number from 1 on"),
+        ({"memory_limit": 2.5}, TypeError, "memory_limit is 2.5; a whole number"),
+        ({"memory_limit": "2 cows"}, ValueError, "memory_limit is '2 cows'; a number of bytes, or a text like"),
+        ({"memory_limit": 500}, ValueError, r"memory_limit leaves 500 bytes for reading rows; at least .* kB"),
+        ({"memory_limit": LIMIT, "metrics": ["mae"]}, ValueError, "metrics and validation rows alone take"),
+        (
+            {"memory_limit": LIMIT, "validation_split": 0.2},
+            ValueError,
+            "too little to pack .* rows, and validation_split is",
+        ),
+        (
+            {"memory_limit": LIMIT, "class_weight": "balanced"},
+            ValueError,
+            "and class_weight is for rows in memory",
+        ),
+        ({"memory_limit": 900, "batch_size": 10}, ValueError, "draw .* rows in a new order each epoch takes"),
+    ],
+)
+def test_options_refused(rows, options, error, sentence):
+    net = new_net()
+    with pytest.raises(error, match=sentence):
+        net.fit(*rows, **options)
+    assert net.history is None
+
+
+@pytest.mark.parametrize(
+    ("blocks", "error", "sentence"),
+    [
+        (
+            lambda X, y: (block for block in [(X, y)]),
+            TypeError,
+            "can be gone through only once, and rows are read",
+        ),
+        (lambda X, y: iter([(X, y)]), TypeError, "can be gone through only once"),
+        (lambda X, y: [(X, y), (X, y[1:])], ValueError, r"block 1: y has \d+ row\(s\) and X has \d+"),
+        (
+            lambda X, y: [(X, y), X],
+            TypeError,
+            r"(?s)block 1 is array.*\(X, y\) or \(X, y, sample_weight\) is needed",
+        ),
+        (
+            lambda X, y: [(X, y), (X[:, :1], y)],
+            ValueError,
+            r"block 1: X.* has 1 column\(s\); \(rows, 2\) is needed",
+        ),
+        (lambda X, y: [(X, y), (X, y, y)], ValueError, "some blocks have sample weights"),
+        (lambda X, y: [(X, y, 0 * y)], ValueError, "sample_weight is 0 for every row"),
+        (lambda X, y: [(X[:0], y[:0])], ValueError, "X has no rows"),
+        (lambda X, y: Blocks(X[:0], y[:0]), ValueError, "X has no rows"),
+        (
+            lambda X, y: [(X, y), (X, np.where(np.arange(len(y)) == 7, np.nan, y))],
+            ValueError,
+            r"block 1: y.*7.* is nan",
+        ),
+        (lambda X, y: [(X, y, -y)], ValueError, r"block 0: sample_weight.* weights are 0 or more"),
+        (lambda X, y: [(X, 3.0)], ValueError, r"block 0: y has 0 dimension"),
+    ],
+)
+def test_blocks_refused(rows, blocks, error, sentence):
+    net = new_net()
+    before = net.parameters.copy()
+    with pytest.raises(error, match=sentence):
+        net.fit(blocks(*rows), epochs=2)
+    assert_array_equal(net.parameters, before)
+
+
+def test_blocks_and_arguments_beside_them(rows):
+    X, y = rows
+    blocks, net = [(X, y)], new_net()
+    with pytest.raises(TypeError, match="sample_weight is given beside blocks"):
+        net.fit(blocks, sample_weight=y)
+    with pytest.raises(ValueError, match="shuffle is True, and blocks are read in their order"):
+        net.fit(blocks, batch_size=10)
+    with pytest.raises(ValueError, match="blocks are read in windows, and class_weight"):
+        net.fit(blocks, class_weight="balanced")
+    with pytest.raises(TypeError, match="y is missing"):
+        net.fit(X)
+    with pytest.raises(TypeError, match="y is missing"):
+        net.fit(X.tolist(), memory_limit=LIMIT)
+
+
+def test_where_a_flaw_is_in_an_array(rows):
+    X, y = rows
+    X[456, 1] = np.inf
+    with pytest.raises(ValueError, match=r"X\[\d+:\d+\]\[\d+, 1\] is inf") as caught:
+        new_net().fit(X, y, memory_limit=LIMIT)
+    assert eval(str(caught.value).split(" is ")[0], {"X": X}) == np.inf
+
+
+def test_signs_of_two_kinds_in_two_blocks(rows):
+    X, y = rows
+    signs = 2 * y - 1
+    net = new_net(output="tanh")
+    net.fit([(X, y), (X, y)], loss="hinge")
+    net.fit([(X, signs), (X, signs)], loss="hinge")
+    with pytest.raises(ValueError, match="y has -1 and 0; targets of loss 'hinge'"):
+        net.fit([(X, y), (X, signs)], loss="hinge")
+
+
+def test_rows_are_gathered_where_they_are(rows, seen):
+    """Mini-batches of arrays of the network's type need no copy, shuffled or not."""
+    X, y = rows
+    for shuffle in (False, True):
+        one, other = new_net(), new_net()
+        one.fit(X, y, epochs=2, batch_size=64, shuffle=shuffle)
+        other.fit(X, y, epochs=2, batch_size=64, shuffle=shuffle, memory_limit=8 * ROWS)
+        assert_same(one, other)
+    assert not seen
