@@ -15,8 +15,8 @@ from bench.subjects import FASTNN, SUBJECTS, agreed
 def measure(problem: Problem, rounds: int, seconds: float = SECONDS) -> list[dict[str, Any]]:
     """A row for each subject that is installed: ns per sample and epoch, and how it compares.
 
-    ``to_fastnn`` and ``to_fastnn64`` are the time in times of fastnn's in the same dtype and in float64,
-    ``to_reference`` the speed in times of plain Python's, if that has a row: medians of the rounds' ratios.
+    ``to_fastnn`` and ``to_fastnn64`` are the time in times of fastnn's on all threads, in the same dtype and in
+    float64; ``to_reference`` the speed in times of plain Python's, if that has a row: medians of the ratios.
     """
     runs, rows, ns = {}, {}, {}
     for subject in SUBJECTS:

@@ -1,4 +1,4 @@
-"""Measure: ``python -m bench.compare`` answers all questions in a quarter of an hour and writes bench/results."""
+"""Measure: ``python -m bench.compare`` answers all questions in half an hour and writes bench/results."""
 
 from __future__ import annotations
 
@@ -11,16 +11,32 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench import accuracy, circle, digits, large, lbfgs, machine, overhead, peak, sizes, start, store
+from bench import (
+    accuracy,
+    circle,
+    digits,
+    exponential,
+    grid,
+    large,
+    lbfgs,
+    machine,
+    overhead,
+    peak,
+    sizes,
+    start,
+    store,
+    threads,
+)
 from bench.interleave import ROUNDS
 from bench.problems import DENSITIES, NETWORKS, Problem
 
 Rows = list[dict[str, Any]]
 DTYPES = ("float64", "float32")
+GRID_ROUNDS = 3  # of its many cells each has a third of the rounds
 OF_REAL_DATA = ("digits", "overhead", "lbfgs", "accuracy")  # scikit-learn has it
 
 
-def _grid(question: str, options: argparse.Namespace) -> Rows:
+def _density(question: str, options: argparse.Namespace) -> Rows:
     rows: Rows = []
     for network in NETWORKS:
         for density in DENSITIES:
@@ -29,6 +45,34 @@ def _grid(question: str, options: argparse.Namespace) -> Rows:
                 found = circle.measure(problem, options.rounds)
                 _say(found, f"{question} {problem.name} density {density}", "library", "dtype", "layout")
                 rows += found
+    return rows
+
+
+def _grid(options: argparse.Namespace) -> Rows:
+    rows: Rows = []
+    for problem, dtype in grid.cells():
+        found = grid.measure(problem, dtype, max(1, options.rounds // GRID_ROUNDS))
+        title = f"grid {problem.name}, {problem.samples} samples, batch {problem.batch or 'full'}, {dtype}"
+        _say(found, title, "library", "layout")
+        rows += found
+    return rows
+
+
+def _exponential(options: argparse.Namespace) -> Rows:
+    rows = exponential.measure(options.rounds)
+    _say(rows, "exponential", "library", "dtype", "layout")
+    return rows
+
+
+def _threads(options: argparse.Namespace) -> Rows:
+    rows = [row for dtype in DTYPES for row in threads.measure(dtype, options.rounds)]
+    _say(rows, "threads", "network", "density", "dtype")
+    return rows
+
+
+def _sweep(options: argparse.Namespace) -> Rows:
+    rows = [row for dtype in DTYPES for row in threads.sweep(options.rounds, dtype)]
+    _say(rows, "sweep", "network", "density", "batch", "dtype")
     return rows
 
 
@@ -85,8 +129,12 @@ def _accuracy(options: argparse.Namespace) -> Rows:
 
 
 QUESTIONS: dict[str, Callable[[argparse.Namespace], Rows]] = {
-    "circle": partial(_grid, "circle"),
-    "regression": partial(_grid, "regression"),
+    "circle": partial(_density, "circle"),
+    "regression": partial(_density, "regression"),
+    "grid": _grid,
+    "exponential": _exponential,
+    "threads": _threads,
+    "sweep": _sweep,
     "peak": _peak,
     "sizes": _sizes,
     "large": _large,

@@ -19,7 +19,7 @@ from bench.subjects import BOUNDS, DisagreementError, Subject
 
 
 class FastnnMinibatches(MinibatchTrainer):
-    """fastnn on one thread, the data checked beforehand as the rivals' is."""
+    """fastnn, the data checked beforehand as the rivals' is."""
 
     def __init__(self, problem: Digits, dtype: str, layout: str) -> None:
         self.net = fastnn.mlp(NETWORK, activation="relu", output="softmax", dtype=dtype)
@@ -46,6 +46,8 @@ class FastnnMinibatches(MinibatchTrainer):
 class NumpyMinibatches(MinibatchTrainer):
     """Whole arrays; all parameters are one vector, which Adam updates in place."""
 
+    network: tuple[int, ...] = NETWORK
+
     def __init__(self, problem: Digits, dtype: str, layout: str) -> None:
         X, y = problem.data
         self.X, self.y = X.astype(dtype), np.eye(NETWORK[-1], dtype=dtype)[y]
@@ -55,7 +57,7 @@ class NumpyMinibatches(MinibatchTrainer):
     def _views(self, vector: np.ndarray) -> list[np.ndarray]:
         """Weights, bias, weights, bias."""
         views, at = [], 0
-        for inputs, units in itertools.pairwise(NETWORK):
+        for inputs, units in itertools.pairwise(self.network):
             for shape in ((inputs, units), (units,)):
                 size = int(np.prod(shape))
                 views.append(vector[at : at + size].reshape(shape))

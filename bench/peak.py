@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.interleave import SECONDS, epochs_for, in_turns, median
 from bench.problems import Problem
-from bench.subjects import FASTNN, agreed
+from bench.subjects import FASTNN_ALONE, agreed
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import FOUR, LANES, add_outer, load_rows, pointer, store, width, zeros
 
@@ -68,7 +68,7 @@ def measure(dtype: str, rounds: int, seconds: float = SECONDS) -> list[dict[str,
     repeats = epochs_for(fma.run, seconds, 1000)
     runs, work = {"peak": partial(fma.run, repeats)}, {"peak": repeats * fma.operations}
     for problem in WIDE:
-        run = agreed(problem, FASTNN[dtype]).run
+        run = agreed(problem, FASTNN_ALONE[dtype]).run
         epochs = epochs_for(run, seconds, problem.epochs_to_agree)
         runs[problem.name] = partial(run, epochs)
         work[problem.name] = epochs * operations(problem)

@@ -76,7 +76,7 @@ def _panel(axes: Any, results: Results, network: str, limits: tuple[float, float
 def _caption(results: Results) -> str:
     about = results["machine"]
     return (
-        f"{about['cpu']}, {about['cores']} cores; fastnn on one of them. "
+        f"{about['cpu']}, {about['cores']} cores. "
         "In the wider networks plain Python's cost of a sample is that at density 10."
     )
 

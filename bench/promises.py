@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from bench import threads
 from bench.large import SMALL
 from bench.start import FIRST_TIME, FIT_NAME
 from bench.store import Results
-from bench.tables import accuracies, best_layouts, number, quoted, rows_of, table
+from bench.tables import ORDER, Row, accuracies, best_layouts, number, quoted, rows_of, table
 
 OVER_DIGITS = {("scikit-learn", "float64"): 6.0, ("PyTorch", "float32"): 15.0, ("JAX", "float32"): 1.8}
 OVER_NUMBA = {"import fastnn": 0.1, "fastnn train circle": 0.7, FIT_NAME: 0.8}
 FIRST = {"fastnn train circle": 8.0, FIT_NAME: 10.0}
-OVER_JAX = {"2-4-1": 3.0, "2-16-16-1": 2.0, "2-64-64-1": 1.1}
+OVER_JAX = {"2-16-16-1": 2.0, "2-64-64-1": 1.1}
+# Of [2, 4, 1], from that density on.
+OVER_REFERENCE = {"float64": {10: 1500.0, 30: 3000.0}, "float32": {100: 8000.0}}
+SMALL_OVER_JAX = {10: 4.0, 100: 8.0}
+SMALL_OVER_TORCH = {10: 80.0, 300: 15.0}  # at these alone
 
 
 class Promise(NamedTuple):
@@ -36,14 +41,37 @@ class Promise(NamedTuple):
         return [self.what, wanted, number(self.found), "held" if self.held else "**missed**"]
 
 
-def _grid(results: Results) -> Iterator[Promise]:
+def _from(bounds: Mapping[int, float], density: int) -> float | None:
+    """The bound of the greatest density that is not greater."""
+    return bounds[max(reached)] if (reached := [least for least in bounds if least <= density]) else None
+
+
+def _small(row: Row) -> Iterator[Promise]:
+    """Of a row of [2, 4, 1]."""
+    density, dtype = row["density"], row["dtype"]
+    where = f"[2, 4, 1] {dtype}, density {density}: times as fast as"
+    if row["library"] == "fastnn":
+        bound = _from(OVER_REFERENCE[dtype], density)
+        if bound and row["to_reference"]:
+            yield Promise(f"{where} plain Python", row["to_reference"], bound)
+    elif row["library"] == "JAX":
+        bound = _from(SMALL_OVER_JAX, density)
+        if bound:
+            yield Promise(f"{where} JAX", row["to_fastnn"], bound)
+    elif row["library"] == "PyTorch" and density in SMALL_OVER_TORCH:
+        yield Promise(f"{where} PyTorch", row["to_fastnn"], SMALL_OVER_TORCH[density])
+
+
+def _circle(results: Results) -> Iterator[Promise]:
     rows = best_layouts(rows_of(results, "circle"))
-    small = [row for row in rows if row["network"] == "2-4-1" and row["library"] == "fastnn"]
-    for row in small:
-        if row["dtype"] == "float64":
-            name = f"[2, 4, 1] float64, density {row['density']}: times as fast as plain Python"
-            yield Promise(name, row["to_reference"], 1000.0 if row["density"] < 30 else 1800.0)
-    halves = [1.0 / row["to_fastnn64"] for row in small if row["dtype"] == "float32" and row["density"] >= 30]
+    small = [row for row in rows if row["network"] == "2-4-1"]
+    for row in sorted(small, key=lambda row: (ORDER.index(row["library"]), row["density"])):
+        yield from _small(row)
+    halves = [
+        1.0 / row["to_fastnn64"]
+        for row in small
+        if row["library"] == "fastnn" and row["dtype"] == "float32" and row["density"] >= 30
+    ]
     if halves:
         yield Promise("[2, 4, 1] float32 from density 30: times as fast as float64", min(halves), 2.0)
     for network, bound in OVER_JAX.items():
@@ -55,6 +83,25 @@ def _grid(results: Results) -> Iterator[Promise]:
             if least:
                 where = f"[{network.replace('-', ', ')}] {dtype}, at worst (density {least['density']})"
                 yield Promise(f"{where}: times as fast as JAX", least["to_fastnn"], bound)
+
+
+def _threads(results: Results) -> Iterator[Promise]:
+    for row in rows_of(results, "threads"):
+        bound = threads.wanted(row["network"], row["density"]) if row["batch"] == "full" else None
+        if bound and row["threads"] >= 2:
+            name = f"[{row['network'].replace('-', ', ')}] {row['dtype']}, density {row['density']}"
+            yield Promise(f"{name}: two threads, times as fast as one", row["faster"], bound)
+    swept = rows_of(results, "sweep")
+    if swept:
+        worst = min(swept, key=lambda row: row["faster"])
+        name = f"all threads, time in times of one thread's, at worst ({threads.described(worst)})"
+        yield Promise(name, 1.0 / worst["faster"], threads.SLOWER, False)
+
+
+def _exponential(results: Results) -> Iterator[Promise]:
+    for row in rows_of(results, "exponential"):
+        if row["library"] == "JAX":
+            yield Promise("the matrix exponential of SimpleChains: times as fast as JAX", row["to_fastnn"], 2.5)
 
 
 def _training(results: Results) -> Iterator[Promise]:
@@ -113,5 +160,6 @@ def _others(results: Results) -> Iterator[Promise]:
 
 def promises(results: Results) -> str:
     """A table of all."""
-    found = [*_grid(results), *_training(results), *_others(results)]
+    kinds = (_circle, _threads, _exponential, _training, _others)
+    found = [promise for kind in kinds for promise in kind(results)]
     return table(["", "wanted", "measured", ""], [promise.line() for promise in found])

@@ -13,8 +13,9 @@ from typing import Any
 
 from bench import plot, store
 from bench.promises import promises
+from bench.run_tables import RUN_BLOCKS
 from bench.store import Results
-from bench.tables import BLOCKS, best_layouts, machine, number, rows_of, table
+from bench.tables import BLOCKS, OURS, best_layouts, machine, number, rows_of, table
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCK = re.compile(r"(<!-- bench: ([\w-]+) -->\n).*?(<!-- bench end -->)", re.DOTALL)
@@ -27,7 +28,7 @@ def margins(results: Results) -> dict[tuple[Any, ...], float]:
     for question in ("circle", "regression"):
         for row in best_layouts(rows_of(results, question)):
             key = question, row["network"], row["density"], row["dtype"]
-            if row["library"] != "fastnn":
+            if row["library"] not in OURS:
                 best[key] = min(best.get(key, row["to_fastnn"]), row["to_fastnn"])
     return best
 
@@ -53,7 +54,8 @@ def moved(now: Results, before: Results | None) -> str:
 
 def blocks(results: Results, before: Results | None) -> dict[str, str]:
     """All that can be said, by name."""
-    measured = {name: make(results) for name, make in BLOCKS.items() if name in results["questions"]}
+    made_by = BLOCKS | RUN_BLOCKS
+    measured = {name: make(results) for name, make in made_by.items() if name in results["questions"]}
     about = {"machine": machine(results), "promises": promises(results), "moved": moved(results, before)}
     return {**measured, **about}
 

@@ -1,4 +1,4 @@
-"""What more data costs: time per sample over density, and memory."""
+"""What more data costs: time per sample over density on one thread, and memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.interleave import SECONDS, epochs_for, in_turns, median
 from bench.problems import Problem
-from bench.subjects import FASTNN, agreed
+from bench.subjects import FASTNN_ALONE, agreed
 
 DENSITIES = (30, 100, 300, 1000)  # 961 to 1,002,001 samples
 DENSEST = DENSITIES[-1]
@@ -53,7 +53,7 @@ def measure(dtype: str, rounds: int, seconds: float = SECONDS) -> list[dict[str,
     problems = {str(density): Problem("circle", (2, 4, 1), density) for density in DENSITIES}
     runs, work = {}, {}
     for name, problem in problems.items():
-        run = agreed(problem, FASTNN[dtype]).run
+        run = agreed(problem, FASTNN_ALONE[dtype]).run
         epochs = epochs_for(run, seconds, problem.epochs_to_agree)
         runs[name], work[name] = partial(run, epochs), epochs * problem.samples
     taken = in_turns(runs, rounds)

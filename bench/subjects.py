@@ -37,7 +37,9 @@ class ReferenceTrainer(Trainer):
 
 
 class FastnnTrainer(Trainer):
-    """fastnn on one thread, the data packed beforehand as the rivals' is."""
+    """fastnn on all threads it may use, or on one; the data packed beforehand as the rivals' is."""
+
+    threads: int | None = None
 
     def __init__(self, problem: Problem, dtype: str, layout: str) -> None:
         self.problem = problem
@@ -49,9 +51,17 @@ class FastnnTrainer(Trainer):
         """As Trainer has it."""
         self.net.parameters = self.start
         sgd = fastnn.SGD(self.problem.rate)
-        history = self.net.fit(self.data, epochs=epochs, optimizer=sgd, loss=self.problem.loss)
+        history = self.net.fit(
+            self.data, epochs=epochs, optimizer=sgd, loss=self.problem.loss, threads=self.threads
+        )
         assert history.status == "finished"
         return history.loss
+
+
+class OneThreadTrainer(FastnnTrainer):
+    """fastnn on one thread."""
+
+    threads = 1
 
 
 class NumpyTrainer(Trainer):
@@ -134,10 +144,11 @@ class Subject:
         if self.trainer is ReferenceTrainer:  # more would take minutes; its cost per sample is the same
             return problem.parameters < 100 or problem.density <= 10
         # Products written as sums save JAX a call or two, and cost it ten times the time in wider networks.
-        return self.layout != "sums" or problem.parameters < 100
+        return not self.layout.startswith("sums") or problem.parameters < 100
 
 
 BOTH = ("circle", "regression")
+ONE_THREAD = "fastnn on 1 thread"
 SUBJECTS = (
     Subject("reference", "float64", ReferenceTrainer),
     *(Subject("NumPy", "float64", NumpyTrainer, layout, BOTH) for layout in ("rows", "columns")),
@@ -149,15 +160,17 @@ SUBJECTS = (
     *(
         Subject("JAX", dtype, JaxTrainer, layout)
         for dtype in ("float64", "float32")
-        for layout in ("rows", "columns", "sums")
+        for layout in ("rows", "columns", "sums", "sums, one vector")
     ),
     *(
         Subject("scikit-learn", dtype, SklearnTrainer, questions=("regression",))
         for dtype in ("float64", "float32")
     ),
+    *(Subject(ONE_THREAD, dtype, OneThreadTrainer, questions=BOTH) for dtype in ("float64", "float32")),
     *(Subject("fastnn", dtype, FastnnTrainer, questions=BOTH) for dtype in ("float64", "float32")),
 )
 FASTNN = {subject.dtype: subject for subject in SUBJECTS if subject.library == "fastnn"}
+FASTNN_ALONE = {subject.dtype: subject for subject in SUBJECTS if subject.library == ONE_THREAD}
 
 # Relative deviation of any epoch's loss. float64: sums of many terms in another order, seen up to 2e-15;
 # float32 the same, seen up to 2e-7. The bounds leave other machines and libraries room, and none for a float32

@@ -10,7 +10,8 @@ from bench.store import Results
 
 Row = dict[str, Any]
 
-ORDER = ("reference", "NumPy", "scikit-learn", "PyTorch", "JAX", "fastnn")
+OURS = ("fastnn on 1 thread", "fastnn")
+ORDER = ("reference", "NumPy", "scikit-learn", "PyTorch", "JAX", *OURS)
 LOSES = "fastnn loses"
 BUSY = 0.02  # what a system does by itself
 
@@ -69,7 +70,7 @@ def quoted(what: str) -> str:
 
 
 def _cell(row: Row) -> str:
-    if row["library"] == "fastnn":
+    if row["library"] in OURS:
         return f"**{number(cost(row))}**"
     return f"{number(cost(row))} ({times(row['to_fastnn'])})"
 
@@ -87,13 +88,13 @@ def _grid(results: Results, question: str) -> str:
             strong = f"**{name}**" if name.startswith("fastnn") else name
             lines.append([strong, *(cells.get(density, "") for density in densities)])
         parts.append(table([f"[{network.replace('-', ', ')}]", *head], lines))
-    rivals = [row for row in rows if row["library"] != "fastnn"]
+    rivals = [row for row in rows if row["library"] not in OURS]
     lost = sum(row["to_fastnn"] < 1.0 for row in rivals)
     answer = results["questions"][question]
     notes = (
         "Nanoseconds per sample and epoch; in brackets, how many times fastnn's time in the same dtype (median "
-        f"of the ratios in {answer['rounds']} rounds, in each of which everybody has a turn). fastnn is on one "
-        f"thread, the others on as many as they like. fastnn loses in {lost} of {len(rivals)} comparisons."
+        f"of the ratios in {answer['rounds']} rounds, in each of which everybody has a turn). All are on as "
+        f"many threads as they like, if nothing else is said. fastnn loses in {lost} of {len(rivals)} comparisons."
     )
     layouts = sorted({row["library"] for row in rivals if row["layout"]}, key=ORDER.index)
     names = " and ".join(filter(None, [", ".join(layouts[:-1]), *layouts[-1:]]))
@@ -130,7 +131,7 @@ def digits(results: Results) -> str:
     rounds = results["questions"]["digits"]["rounds"]
     note = (
         "In brackets, how many times fastnn's time in the same dtype (median of the ratios in "
-        f"{rounds} rounds). fastnn is on one thread. Of several ways to write it, the fastest "
+        f"{rounds} rounds). All are on as many threads as they like. Of several ways to write it, the fastest "
         f"is shown: {'; '.join(variants)}."
     )
     compiled = [row["compile_seconds"] for row in rivals if row["library"] == "JAX"]
@@ -232,7 +233,7 @@ def sizes(results: Results) -> str:
         [f"fastnn {dtype}", *(number(row["ns"]) for row in rows if row["dtype"] == dtype and "ns" in row)]
         for dtype in dict.fromkeys(row["dtype"] for row in rows)
     ]
-    head = ["ns per sample and epoch, [2, 4, 1]", *(f"density {density}" for density in densities)]
+    head = ["ns per sample and epoch, [2, 4, 1], one thread", *(f"density {density}" for density in densities)]
     memory = [
         f"{row['dtype']} {row['memory'] / 1e6:.0f} MB for {row['data'] / 1e6:.0f} MB of data"
         for row in rows

@@ -96,9 +96,90 @@ def test_moves(results: Results, tmp_path: Path) -> None:
 def test_promises_name_the_missed(results: Results) -> None:
     """The JAX row that is lost is missed, and says where."""
     lines = report.blocks(results, None)["promises"].splitlines()
-    missed = [line for line in lines if "float32, at worst (density 300): times as fast as JAX" in line]
-    assert len(missed) == 2
-    assert all("**missed**" in line for line in missed)
+    small = [line for line in lines if "[2, 4, 1] float32, density 300: times as fast as JAX" in line]
+    wide = [line for line in lines if "float32, at worst (density 300): times as fast as JAX" in line]
+    assert (len(small), len(wide)) == (1, 1)
+    assert all("**missed**" in line for line in small + wide)
+
+
+def test_bounds_of_the_circle(results: Results) -> None:
+    """Each density has the bound that was set for it or for the ones from a lesser density on."""
+    wanted = {}
+    for line in report.blocks(results, None)["promises"].splitlines():
+        name, bound, *_ = line.strip("| ").split(" | ")
+        if name.startswith("[2, 4, 1] ") and ", density " in name:
+            where, rival = name.removeprefix("[2, 4, 1] ").split(": times as fast as ")
+            wanted[f"{where} {rival}"] = bound
+    assert wanted == {
+        "float64, density 10 plain Python": "at least 1,500",
+        "float64, density 300 plain Python": "at least 3,000",
+        "float32, density 300 plain Python": "at least 8,000",
+        **{f"float{bits}, density 10 JAX": "at least 4" for bits in (64, 32)},
+        **{f"float{bits}, density 300 JAX": "at least 8" for bits in (64, 32)},
+        **{f"float{bits}, density 10 PyTorch": "at least 80" for bits in (64, 32)},
+        **{f"float{bits}, density 300 PyTorch": "at least 15" for bits in (64, 32)},
+    }
+
+
+def test_one_thread_is_no_rival(results: Results) -> None:
+    """fastnn on one thread has its line, and is neither compared nor counted."""
+    block = report.blocks(results, None)["circle"]
+    lines = [line for line in block.splitlines() if line.startswith("| **fastnn on 1 thread float64**")]
+    assert len(lines) == 2
+    assert all("×" not in line for line in lines)
+
+
+def whole_runs(path: Path) -> Results:
+    """Of the questions about whole training runs; JAX is ahead from a width of 64 on in batches of 32."""
+    cells = [
+        {"samples": 1000, "width": width, "batch": batch, "dtype": "float32", "library": library, "rounds": 5}
+        | {"ns": 50.0 * ratio, "to_fastnn": ratio, "compile_seconds": 1.0, "layout": ""}
+        for batch, lost in ((32, (64, 256)), ("full", (16,)))
+        for width in (16, 64, 256)
+        for library, ratio in (("PyTorch", 4.0), ("JAX", 0.8 if width in lost else 1.5), ("fastnn", 1.0))
+    ]
+    exponentials = [
+        {"library": library, "dtype": "float32", "layout": "", "epochs": 300, "seconds": s, "to_fastnn": s / 2.0}
+        for library, s in (("fastnn", 2.0), ("JAX", 4.0))
+    ]
+    threads = [
+        {
+            "network": network,
+            "density": density,
+            "batch": batch,
+            "dtype": "float64",
+            "threads": 2,
+            "faster": faster,
+        }
+        for network, density, batch, faster in (
+            ("2-4-1", 30, "full", 1.4),
+            ("2-4-1", 100, "full", 1.9),
+            ("2-1", 3, 1, 0.95),
+        )
+    ]
+    store.add(path, "grid", cells, rounds=15, others=0.0)
+    store.add(path, "exponential", exponentials, rounds=15, others=0.0)
+    store.add(path, "threads", threads[:2], rounds=15, others=0.0)
+    store.add(path, "sweep", threads[1:], rounds=15, others=0.0)
+    return store.read(path)
+
+
+def test_whole_runs(tmp_path: Path) -> None:
+    """The fastest rival of each cell, the crossover of each batch, what is published, and what is missed."""
+    found = report.blocks(whole_runs(tmp_path / "2026-01-02-some-cpu.json"), None)
+    grid = found["grid"].splitlines()
+    assert "| 1,000 samples, 64 wide | 50 (**0.8× JAX, fastnn loses**) | **50** (1.5× JAX) |" in grid
+    assert "| 1,000 samples | from 64: JAX | not up to 256 |" in grid
+    assert "batch 32, from 64 units a layer on (JAX); all rows, at none of the measured widths." in found["grid"]
+    assert "fastnn loses in 3 of 6 cells" in found["grid"]
+    assert "| **fastnn** | this one | **2** | 300 |" in found["exponential"]
+    assert "| JAX | this one | 4 (2×) | 300 |" in found["exponential"]
+    assert "| SimpleChains | i9-10980XE, 18 cores | 0.41 | published |" in found["exponential"]
+    assert "| [2, 4, 1] float64 | 1.40 | 1.90 |" in found["threads"]
+    assert "the worst is [2, 1], density 3, batches of 1, float64" in found["sweep"]
+    promises = [line.strip("| ").split(" | ") for line in found["promises"].splitlines()[2:]]
+    assert [cells[-1] for cells in promises] == ["**missed**", "held", "**missed**", "**missed**"]
+    assert promises[2][2] == "1.05"
 
 
 def trained(path: Path) -> Results:

@@ -8,7 +8,7 @@ import pytest
 
 from bench import sizes
 from bench.problems import Problem
-from bench.subjects import FASTNN, Subject
+from bench.subjects import FASTNN_ALONE, Subject
 
 pytestmark = pytest.mark.compiled
 DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -18,7 +18,7 @@ DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("density", sizes.DENSITIES, ids="density{}".format)
 def test_epoch(time_epoch: Callable[[Problem, Subject, str], int], density: int, dtype: str) -> None:
     """[2, 4, 1] on up to a million samples."""
-    time_epoch(Problem("circle", (2, 4, 1), density), FASTNN[dtype], f"sizes {dtype}")
+    time_epoch(Problem("circle", (2, 4, 1), density), FASTNN_ALONE[dtype], f"sizes {dtype}")
 
 
 @DTYPES
