@@ -24,6 +24,7 @@ from bench import (
     peak,
     sizes,
     start,
+    stochastic,
     store,
     threads,
 )
@@ -128,6 +129,17 @@ def _accuracy(options: argparse.Namespace) -> Rows:
     return rows
 
 
+def _stochastic(options: argparse.Namespace) -> Rows:
+    rows = [
+        row
+        for network in stochastic.NETWORKS
+        for dtype in DTYPES
+        for row in stochastic.measure(network, dtype, options.rounds)
+    ]
+    _say(rows, "stochastic", "network", "dtype", "library", "layout")
+    return rows
+
+
 QUESTIONS: dict[str, Callable[[argparse.Namespace], Rows]] = {
     "circle": partial(_density, "circle"),
     "regression": partial(_density, "regression"),
@@ -141,6 +153,7 @@ QUESTIONS: dict[str, Callable[[argparse.Namespace], Rows]] = {
     "digits": _digits,
     "overhead": _overhead,
     "lbfgs": _lbfgs,
+    "stochastic": _stochastic,
     "accuracy": _accuracy,
     "start": _start,
 }

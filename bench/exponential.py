@@ -22,7 +22,7 @@ DTYPE = "float32"
 
 # Seconds for 10,000 epochs, as published.
 DOCUMENTATION = "SimpleChains' documentation, Small Multi-Layer Perceptron"
-THREAD = "readers' comparisons, quoted from the discussion of SimpleChains (JuliaLang/www.julialang.org, #1661), 2022"
+THREAD = "readers' comparisons, as discussed with SimpleChains (JuliaLang/www.julialang.org, #1661), 2022"
 PUBLISHED: tuple[dict[str, Any], ...] = (
     {"library": "SimpleChains", "machine": "not named", "seconds": 0.48, "source": DOCUMENTATION},
     {"library": "SimpleChains", "machine": "i9-10980XE, 18 cores", "seconds": 0.41, "source": THREAD},

@@ -20,6 +20,11 @@ OVER_JAX = {"2-16-16-1": 2.0, "2-64-64-1": 1.1}
 OVER_REFERENCE = {"float64": {10: 1500.0, 30: 3000.0}, "float32": {100: 8000.0}}
 SMALL_OVER_JAX = {10: 4.0, 100: 8.0}
 SMALL_OVER_TORCH = {10: 80.0, 300: 15.0}  # at these alone
+OVER_STOCHASTIC = {
+    ("2-4-1", "JAX", "float32"): 1.0,
+    ("64-64-10", "PyTorch", "float64"): 20.0,
+    ("64-64-10", "PyTorch", "float32"): 20.0,
+}
 
 
 class Promise(NamedTuple):
@@ -119,6 +124,12 @@ def _training(results: Results) -> Iterator[Promise]:
         ratios = [row["to_fastnn"] for row in descents if row["task"] == task]
         name = f"L-BFGS on {task} to the same loss, median of {len(ratios)} starts: times as fast as scikit-learn"
         yield Promise(name, statistics.median(ratios), 5.0)
+    for row in best_layouts(rows_of(results, "stochastic")):
+        bound = OVER_STOCHASTIC.get((row["network"], row["library"], row["dtype"]))
+        if bound:
+            network = row["network"].replace("-", ", ")
+            name = f"an update for each sample, [{network}] {row['dtype']}: times as fast as {row['library']}"
+            yield Promise(name, row["to_fastnn"], bound)
     means = {who: statistics.mean(values) for who, values in accuracies(results).items()}
     ours = {dtype: mean for (library, dtype), mean in means.items() if library == "fastnn"}
     for (library, dtype), mean in means.items():

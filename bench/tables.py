@@ -11,7 +11,7 @@ from bench.store import Results
 Row = dict[str, Any]
 
 OURS = ("fastnn on 1 thread", "fastnn")
-ORDER = ("reference", "NumPy", "scikit-learn", "PyTorch", "JAX", *OURS)
+ORDER = ("reference", "NumPy", "scikit-learn", "plain C", "PyTorch", "JAX", *OURS)
 LOSES = "fastnn loses"
 BUSY = 0.02  # what a system does by itself
 
@@ -199,6 +199,23 @@ def accuracy(results: Results) -> str:
     return table(["% right", *(f"seed {seed}" for seed in seeds), "mean"], lines)
 
 
+def stochastic(results: Results) -> str:
+    """An update after every sample, by library."""
+    rows = best_layouts(rows_of(results, "stochastic"))
+    kinds = [(network, d) for network in dict.fromkeys(r["network"] for r in rows) for d in ("float64", "float32")]
+    lines = []
+    for library in dict.fromkeys(row["library"] for row in rows):
+        cells = {(row["network"], row["dtype"]): _cell(row) for row in rows if row["library"] == library}
+        lines.append([f"**{library}**" if library == "fastnn" else library, *(cells.get(k, "") for k in kinds)])
+    note = (
+        "In brackets, how many times fastnn's time. Of several ways to write it, the fastest is shown. Plain C is "
+        "the textbook's loops (bench/plain.c) with -O3 -march=native -ffast-math; FANN itself, which needs "
+        "a library of the system's, is not measured."
+    )
+    head = [f"[{network.replace('-', ', ')}]<br>{dtype}" for network, dtype in kinds]
+    return table(["ns an update", *head], lines) + f"\n\n{note}"
+
+
 def start(results: Results) -> str:
     """Whole processes."""
     return table(
@@ -273,6 +290,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "digits": digits,
     "overhead": overhead,
     "lbfgs": lbfgs,
+    "stochastic": stochastic,
     "accuracy": accuracy,
     "start": start,
     "peak": peak,

@@ -217,7 +217,17 @@ def trained(path: Path) -> Results:
         for library, share in (("scikit-learn", 0.96), ("fastnn", 0.966))
         for seed in (0, 1)
     ]
-    answers = {"digits": compared, "overhead": watched, "lbfgs": descents, "accuracy": right}
+    single = [
+        {"network": "64-64-10", "library": library, "dtype": dtype, "layout": layout, "ns": ns, "to_fastnn": ns}
+        for dtype in ("float64", "float32")
+        for library, layout, ns in (
+            ("PyTorch", "", 19.0),
+            ("JAX", "dot", 3.0),
+            ("JAX", "sums", 2.0),
+            ("fastnn", "", 1.0),
+        )
+    ]
+    answers = {"stochastic": single, "digits": compared, "overhead": watched, "lbfgs": descents, "accuracy": right}
     for question, found in answers.items():
         store.add(path, question, found, rounds=7, others=0.0)
     return store.read(path)
@@ -231,12 +241,15 @@ def test_training_on_real_data(tmp_path: Path) -> None:
     assert "| **fastnn** | **1** | **1** |" in found["digits"]
     assert "| more with validation | 90 (0.90) |" in found["overhead"]
     assert "6× (0 to 6)" in found["lbfgs"]
+    assert "| JAX | 2 (2×) | 2 (2×) |" in found["stochastic"]
     assert "does not reach the loss on digits from start 2" in found["lbfgs"]
     assert "| **fastnn float64** | 96.60 | 97.60 | **97.10** |" in found["accuracy"]
     missed = [line for line in found["promises"].splitlines() if "**missed**" in line]
     assert [line.split(":")[0].strip("| ") for line in missed] == [
         "an epoch of digits, float32",
         "validation, early stopping, full batch float64",
+        "an update for each sample, [64, 64, 10] float64",
+        "an update for each sample, [64, 64, 10] float32",
         "accuracy on digits, float64",
     ]
 

@@ -52,11 +52,9 @@ def row_activation(label: str) -> Callable[..., None]:
 def elementwise_loss(label: str) -> Callable[..., float]:
     """Of a function (z, y, t, a, b) -> (value, slope)."""
 
-    def part(
-        z: Any, y: Any, t: Any, w: Any, d: Any, settings: Any, stride: int, samples: int, outputs: int
-    ) -> float:
+    def part(z: Any, y: Any, t: Any, w: Any, d: Any, settings: Any, shape: int) -> float:
         _ = label
-        return losses.each(function, (z, y, t, w, d), settings, (stride, samples, outputs))
+        return losses.each(function, (z, y, t, w, d), settings, calls.unpacked(shape))
 
     return part
 
@@ -64,11 +62,9 @@ def elementwise_loss(label: str) -> Callable[..., float]:
 def row_loss(label: str) -> Callable[..., float]:
     """Of a function of all outputs."""
 
-    def part(
-        z: Any, y: Any, t: Any, w: Any, d: Any, settings: Any, stride: int, samples: int, outputs: int
-    ) -> float:
+    def part(z: Any, y: Any, t: Any, w: Any, d: Any, settings: Any, shape: int) -> float:
         _ = label
-        return function((z, y, t, w, d), settings, (stride, samples, outputs))  # type: ignore[no-any-return]
+        return function((z, y, t, w, d), settings, calls.unpacked(shape))  # type: ignore[no-any-return]
 
     return part
 
@@ -272,8 +268,8 @@ def gauss_newton(label: str) -> Callable[..., None]:
 SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
     elementwise_activation: (types.none, "ppp iiii"),
     row_activation: (types.none, "ppp iiii"),
-    elementwise_loss: (types.float64, "ppppp d iii"),
-    row_loss: (types.float64, "ppppp d iii"),
+    elementwise_loss: (types.float64, "ppppp d i"),
+    row_loss: (types.float64, "ppppp d i"),
     optimizer: (types.int64, "pppp dd ii ff"),
     schedule: (types.float64, "d ff"),
     penalty: (types.float64, "pp n d i f"),

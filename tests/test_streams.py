@@ -93,6 +93,7 @@ WAYS = {
     "lbfgs": {"optimizer": "lbfgs"},
     "levenberg-marquardt": {"optimizer": fastnn.LevenbergMarquardt()},
     "mini-batches": {"batch_size": 37, "shuffle": False},
+    "row by row": {"batch_size": 1, "shuffle": False},
     "batches of several tiles": {"batch_size": ROWS // 2 - 1, "shuffle": False},
     "schedule": {"optimizer": fastnn.SGD(fastnn.schedules.WarmUp(1.0, epochs=2))},
     "metrics": {"metrics": ["accuracy", "mae"]},

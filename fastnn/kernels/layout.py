@@ -65,8 +65,10 @@ from __future__ import annotations
     WINDOW_END,  # and the first behind those; 0 and SAMPLES, unless rows are read as they are needed
     SHIFT,  # what is added to a row's number for its place among inputs, targets and weights
     FETCH_AHEAD,  # 1: tiles are asked for from memory before their turn comes
+    SINGLE_ROW,  # scratch rows for work on a single sample (see ``kernels.single``), 0: there are none,
+    SINGLE_ROWS,  # and half their number
     HEAD,
-) = range(57)
+) = range(59)
 
 EVALUATE, GRADIENT, TRAIN = range(3)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import calls, passes, stopping, team
+from fastnn.kernels import calls, passes, single, stopping, team
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.layout import (
     BATCH,
@@ -38,6 +38,8 @@ from fastnn.kernels.layout import (
     FROZEN,
     FROZEN_LIST,
     GAUSS_NEWTON,
+    IDENTIFIED,
+    INPUTS,
     LAST,
     LINE_SEARCH,
     LOSS_COLUMN,
@@ -63,7 +65,9 @@ from fastnn.kernels.layout import (
     SCHEDULE,
     SCHEDULE_SETTINGS,
     SEED,
+    SHIFT,
     SHUFFLED,
+    SINGLE_ROW,
     STATUS,
     STRIDE,
     TASK,
@@ -78,6 +82,7 @@ from fastnn.kernels.layout import (
     VALIDATION_WEIGHT,
     WARM_EPOCHS,
     WARM_RATE,
+    WEIGHTED,
     WINDOW,
     WINDOW_END,
 )
@@ -384,6 +389,71 @@ def _train(job: tuple, crew: tuple, budget: int) -> int:
 
 
 @kernel
+def _quick(plan: Any) -> bool:
+    """Whether a batch is so small, and so little is to be done after it, that ``_descend`` will do."""
+    extras = plan[PENALTY] + plan[CLIP] + plan[CONSTRAINT] + plan[FROZEN] + plan[METRICS] + plan[IDENTIFIED]
+    plain = extras == 0 and plan[RATE_COLUMN] < 0 and plan[TASK] == TRAIN
+    # The update of many parameters may be shared by threads.
+    few = plan[PARAMETERS] < team.LEAST_SHARED
+    return plain and few and plan[SINGLE_ROW] != 0 and plan[WEIGHTED] == 0
+
+
+@kernel
+def _descend(job: tuple, sums: Any, budget: int) -> int:
+    """Do whole batches, but not the last of the epoch or the window; how many.
+
+    What ``_train`` and ``_finish_batch`` would do, without all that is not asked for. A batch whose loss is not
+    finite is left to them.
+    """
+    plan, numbers, data, order, vectors, scratch, cursor, _, _ = job
+    inputs, targets, _ = data
+    parameters, gradient, previous, state, _ = vectors
+    features, outputs, shuffled = plan[INPUTS], plan[OUTPUTS], plan[SHUFFLED] != 0
+    size, length = plan[BATCH], plan[PARAMETERS]
+    weight = np.float64(size)
+    memory, w = offset(sums, MEMORY), single.weight_of_one(plan, scratch)
+    first, end = cursor[FIRST], plan[WINDOW_END] - size
+    count, epoch_loss, answer = 0, sums[EPOCH_LOSS], MOVED
+    while answer != NOT_FINITE and first < end and count < budget:
+        loss = 0.0
+        for at in range(first, first + size):
+            row = (order[at] if shuffled else at) + plan[SHIFT]
+            x, target = offset(inputs, row * features), offset(targets, row * outputs)
+            y = single.forward(plan, numbers, parameters, x, scratch, True, (order, 0))
+            loss += single.loss(plan, numbers, y, target, w, scratch)
+            single.backward(plan, parameters, gradient, x, scratch, at > first)
+        if not np.isfinite(loss):
+            break
+        answer = calls.update(
+            plan[OPTIMIZER],
+            parameters,
+            gradient,
+            previous,
+            state,
+            memory,
+            numbers,
+            length,
+            length,
+            1.0 / weight,
+            loss / weight,
+        )
+        epoch_loss += loss
+        count += 1
+        if answer != NOT_FINITE:
+            first += size
+    if count > 0:
+        sums[SCALE] = 1.0 / weight
+        sums[EPOCH_LOSS] = epoch_loss
+        sums[EPOCH_WEIGHT] += weight * count
+        cursor[UPDATES] += count
+        cursor[FIRST] = first
+    if answer == NOT_FINITE:
+        copy(previous, parameters, 1.0, length)
+        cursor[STATUS] = DIVERGED
+    return count
+
+
+@kernel
 def _validate(job: tuple, crew: tuple, budget: int) -> int:
     """The loss of the next tiles of validation rows; how many they were."""
     plan, cursor, board, slot_sums, sums = job[7][0], job[6], crew[0], crew[2], crew[4]
@@ -431,6 +501,7 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
     accepted = vectors[2] if plan[LINE_SEARCH] != 0 else vectors[0]
     plan_of_validation, numbers_of_validation, _ = validation
     trained, validated = measured
+    quick = _quick(plan)
     while budget > 0:
         row = offset(history, cursor[EPOCH] * plan[COLUMNS])
         if cursor[VALIDATED] < 0:
@@ -443,6 +514,12 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
                 return
             if plan[RATE_COLUMN] >= 0 and cursor[FIRST] == 0 and cursor[DONE] == 0:
                 row[plan[RATE_COLUMN]] = _rate(plan, numbers, sums, cursor)
+            if quick and cursor[DONE] == 0:
+                budget -= _descend(job, sums, budget)
+                if cursor[STATUS] != RUNNING:
+                    return
+                if budget <= 0:
+                    continue
             budget -= _train(job, crew, budget)
             done = cursor[DONE]
             if done < min(plan[BATCH], samples - cursor[FIRST]):

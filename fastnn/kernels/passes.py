@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import calls, tile
+from fastnn.kernels import calls, single, tile
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.layout import (
     BATCH,
@@ -22,6 +22,7 @@ from fastnn.kernels.layout import (
     INPUT_ROW,
     INPUTS,
     LOSS_SETTINGS,
+    METRICS,
     NEWTON_WORK,
     OF_LABELS,
     OF_OUTPUTS,
@@ -30,6 +31,7 @@ from fastnn.kernels.layout import (
     SAMPLES,
     SHIFT,
     SHUFFLED,
+    SINGLE_ROW,
     STRIDE,
     TARGET_ROW,
     TASK,
@@ -38,7 +40,7 @@ from fastnn.kernels.layout import (
     WEIGHTED,
 )
 from fastnn.kernels.rows import gather, say, scatter
-from fastnn.kernels.simd import fill, load, offset, total, transpose, width
+from fastnn.kernels.simd import fill, load, load_part, offset, store, total, transpose, width
 
 
 @kernel
@@ -116,6 +118,45 @@ def _note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: 
 
 
 @kernel
+def _of_rows(
+    plan: Any,
+    numbers: Any,
+    data: tuple,
+    order: Any,
+    memory: tuple,
+    parameters: Any,
+    gradient: Any,
+    sums: Any,
+    cursor: Any,
+    predictions: Any,
+) -> None:
+    """``of_batch`` for a batch that would not fill a vector, row by row."""
+    inputs, targets, weights = data
+    scratch, places, _, _ = memory
+    w = single.weight_of_one(plan, scratch)
+    training = plan[TASK] != EVALUATE
+    first, batch_loss, batch_weight = cursor[FIRST], 0.0, 0.0
+    for at in range(first, min(first + plan[BATCH], plan[SAMPLES])):
+        row = (order[at] if plan[SHUFFLED] != 0 else at) + plan[SHIFT]
+        x, target = offset(inputs, row * plan[INPUTS]), offset(targets, row * plan[OUTPUTS])
+        weight = 1.0
+        if plan[WEIGHTED] != 0:
+            weight = float(weights[row])
+            store(w, 0, load_part(weights, row, 1))
+        if plan[IDENTIFIED] != 0:
+            _number_rows(plan, order, places, at, width(scratch), 1)
+        y = single.forward(plan, numbers, parameters, x, scratch, training, (places, cursor[EPOCH]))
+        if plan[METRICS] != 0:
+            _note(plan, single.spread_outputs(plan, y, scratch), scratch, order, predictions, at, 1)
+        batch_loss += single.loss(plan, numbers, y, target, w, scratch)
+        batch_weight += weight
+        if training:
+            single.backward(plan, parameters, gradient, x, scratch, at > first)
+    sums[0] = batch_loss
+    sums[1] = batch_weight
+
+
+@kernel
 def of_batch(
     plan: Any,
     numbers: Any,
@@ -134,6 +175,9 @@ def of_batch(
 
     memory: scratch; where numbers of rows may stand; a 0; the optimizer's state.
     """
+    if plan[SINGLE_ROW] != 0:
+        _of_rows(plan, numbers, data, order, memory, parameters, gradient, sums, cursor, predictions)
+        return
     inputs, targets, weights = data
     scratch, places, zero, state = memory
     stride, lanes = plan[STRIDE], width(scratch)

@@ -102,7 +102,8 @@ def loss(plan: Any, numbers: Any, y: Any, targets: Any, weights: Any, scratch: A
         layer = offset(plan, HEAD + (plan[LAYERS] - 1) * LAYER_FIELDS)
         z = offset(scratch, layer[LAYER_Z] * stride)
     settings = offset(numbers, plan[LOSS_SETTINGS])
-    return calls.loss(plan[LOSS], z, y, targets, weights, d, settings, stride, samples, plan[OUTPUTS])
+    shape = calls.packed(stride, samples, plan[OUTPUTS])
+    return calls.loss(plan[LOSS], z, y, targets, weights, d, settings, shape)
 
 
 @kernel

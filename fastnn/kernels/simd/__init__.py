@@ -33,6 +33,7 @@ from fastnn.kernels.simd.blocks import add_outer_spread as add_outer_spread
 from fastnn.kernels.simd.blocks import add_rows as add_rows
 from fastnn.kernels.simd.blocks import load_columns as load_columns
 from fastnn.kernels.simd.blocks import load_rows as load_rows
+from fastnn.kernels.simd.blocks import load_rows_part as load_rows_part
 from fastnn.kernels.simd.blocks import put_totals as put_totals
 from fastnn.kernels.simd.blocks import spread_rows as spread_rows
 from fastnn.kernels.simd.blocks import store_block as store_block
@@ -40,10 +41,13 @@ from fastnn.kernels.simd.blocks import times_stored as times_stored
 from fastnn.kernels.simd.blocks import transpose as transpose
 from fastnn.kernels.simd.blocks import zeros as zeros
 from fastnn.kernels.simd.memory import load as load
+from fastnn.kernels.simd.memory import load_first as load_first
+from fastnn.kernels.simd.memory import load_part as load_part
 from fastnn.kernels.simd.memory import offset as offset
 from fastnn.kernels.simd.memory import pointer as pointer
 from fastnn.kernels.simd.memory import prefetch as prefetch
 from fastnn.kernels.simd.memory import store as store
+from fastnn.kernels.simd.memory import store_first as store_first
 from fastnn.kernels.simd.memory import width as width
 from fastnn.kernels.simd.types import LANES as LANES
 from fastnn.kernels.simd.types import VECTOR_BYTES as VECTOR_BYTES

@@ -13,7 +13,7 @@ from numba.core import types
 from numba.core.typing import signature
 
 from fastnn.kernels.simd.arithmetic import emit_fma, fma, total
-from fastnn.kernels.simd.memory import load, store, vector_address
+from fastnn.kernels.simd.memory import emit_load_part, load, load_part, store, vector_address
 from fastnn.kernels.simd.types import LANES, Lanes, Pointer, compiled_form, splat
 
 ONE, TWO, FOUR = (0,), (0,) * 2, (0,) * 4
@@ -115,6 +115,31 @@ def _load_rows(context, builder, sig, args):
     first = builder.gep(args[0], [args[1]])
     places = _places(context, builder, block, sig.args[3], first, args[2])
     return _pack(context, builder, block, [builder.load(p, align=block.dtype.alignment) for p in places])
+
+
+def load_rows_part(p: Any, at: int, stride: int, rows: tuple, count: int) -> Any:
+    """The same, of the first ``count`` numbers of each of these vectors; see ``load_part``."""
+    return tuple(load_part(p, at + r * stride, count) for r in range(len(rows)))
+
+
+@compiled_form(
+    load_rows_part,
+    lambda p, at, stride, rows, count: (
+        signature(_block_type(p, rows), p, types.intp, types.intp, rows, types.intp)
+        if isinstance(p, Pointer)
+        else None
+    ),
+    Pointer,
+    types.intp,
+    types.intp,
+    types.BaseTuple,
+    types.intp,
+)
+def _load_rows_part(context, builder, sig, args):
+    block = sig.return_type
+    first = builder.gep(args[0], [args[1]])
+    places = _places(context, builder, block, sig.args[3], first, args[2])
+    return _pack(context, builder, block, [emit_load_part(builder, block.dtype, p, args[4]) for p in places])
 
 
 def load_columns(p: Any, at: int, columns: tuple) -> Any:

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.typing import signature
 
-from fastnn.kernels.simd.types import LANES, Lanes, Pointer, compiled_form
+from fastnn.kernels.simd.types import LANES, Lanes, Pointer, compiled_form, splat
 
 CACHE_LINE_BYTES = 64
 
@@ -65,6 +65,104 @@ def load(p: Any, at: int) -> Any:
 def _load(context, builder, sig, args):
     lanes = sig.return_type
     return builder.load(vector_address(context, builder, lanes, *args), align=lanes.alignment)
+
+
+def load_part(p: Any, at: int, count: int) -> Any:
+    """The ``count`` numbers from ``at`` on, fewer than a vector has lanes or as many; 0 in the lanes after them.
+
+    No other memory is read.
+    """
+    lanes = np.zeros(LANES[p.dtype], p.dtype)
+    assert len(p[at : at + count]) == count, "read past the end of the array"
+    lanes[:count] = p[at : at + count]
+    return lanes
+
+
+@compiled_form(
+    load_part,
+    lambda p, at, count: signature(Lanes(p.dtype), p, types.intp, types.intp) if isinstance(p, Pointer) else None,
+    Pointer,
+    types.intp,
+    types.intp,
+)
+def _load_part(context, builder, sig, args):
+    p, at, count = args
+    return emit_load_part(
+        builder, sig.return_type, vector_address(context, builder, sig.return_type, p, at), count
+    )
+
+
+def emit_load_part(builder: Any, lanes: Lanes, place: Any, count: Any) -> Any:
+    """Instructions for the first ``count`` lanes at a place, the others 0."""
+    whole = ir.VectorType(ir.IntType(32), lanes.count)
+    bound = splat(builder, whole, builder.trunc(count, ir.IntType(32)))
+    mask = builder.icmp_signed("<", ir.Constant(whole, list(range(lanes.count))), bound)
+    vector = place.type.pointee
+    name = f"llvm.masked.load.v{lanes.count}f{lanes.dtype.bitwidth}.p0"
+    function = builder.module.globals.get(name)
+    if function is None:
+        described = ir.FunctionType(vector, [place.type, ir.IntType(32), mask.type, vector])
+        function = ir.Function(builder.module, described, name)
+    return builder.call(function, [place, ir.IntType(32)(lanes.alignment), mask, ir.Constant(vector, None)])
+
+
+def load_first(p: Any, at: int, numbers: tuple) -> Any:
+    """As many numbers as the tuple is long, but no more than a vector has, from ``at`` on; 0 in the other lanes.
+
+    Unlike ``load_part`` this is a load of that width, which need not wait for stores around it.
+    """
+    return load_part(p, at, min(len(numbers), LANES[p.dtype]))
+
+
+def _narrow(lanes: Lanes, numbers: Any) -> tuple[Any, list[int], list[int]]:
+    """The type of the first lanes of a vector, their places, and those of a vector of them and zeros."""
+    count = min(len(numbers), lanes.count)
+    scalar = ir.DoubleType() if lanes.dtype == types.float64 else ir.FloatType()
+    chosen = list(range(count))
+    return ir.VectorType(scalar, count), chosen, chosen + [count] * (lanes.count - count)
+
+
+def _chosen_lanes(builder: Any, vector: Any, places: list[int]) -> Any:
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places)
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, None), mask)
+
+
+@compiled_form(
+    load_first,
+    lambda p, at, numbers: signature(Lanes(p.dtype), p, types.intp, numbers) if isinstance(p, Pointer) else None,
+    Pointer,
+    types.intp,
+    types.BaseTuple,
+)
+def _load_first(context, builder, sig, args):
+    narrow, _, widened = _narrow(sig.return_type, sig.args[2])
+    place = builder.bitcast(builder.gep(args[0], [args[1]]), narrow.as_pointer())
+    return _chosen_lanes(builder, builder.load(place, align=sig.return_type.alignment), widened)
+
+
+def store_first(p: Any, at: int, lanes: Any, numbers: tuple) -> None:
+    """Overwrite as many numbers as the tuple is long, but no more than a vector has, with the first lanes."""
+    count = min(len(numbers), len(lanes))
+    assert len(p[at : at + count]) == count, "write past the end of the array"
+    p[at : at + count] = lanes[:count]
+
+
+@compiled_form(
+    store_first,
+    lambda p, at, lanes, numbers: (
+        signature(types.none, p, types.intp, Lanes(p.dtype), numbers) if isinstance(p, Pointer) else None
+    ),
+    Pointer,
+    types.intp,
+    Lanes,
+    types.BaseTuple,
+)
+def _store_first(context, builder, sig, args):
+    lanes = sig.args[2]
+    narrow, chosen, _ = _narrow(lanes, sig.args[3])
+    place = builder.bitcast(builder.gep(args[0], [args[1]]), narrow.as_pointer())
+    builder.store(_chosen_lanes(builder, args[2], chosen), place, align=lanes.alignment)
+    return context.get_dummy_value()
 
 
 def store(p: Any, at: int, lanes: Any) -> None:
