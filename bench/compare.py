@@ -18,6 +18,7 @@ from bench import (
     exponential,
     grid,
     large,
+    latency,
     lbfgs,
     machine,
     overhead,
@@ -117,6 +118,12 @@ def _overhead(options: argparse.Namespace) -> Rows:
     return rows
 
 
+def _latency(options: argparse.Namespace) -> Rows:
+    rows = [row for dtype in DTYPES for row in latency.measure_all(dtype, options.rounds)]
+    _say(rows, "latency", "what", "network", "library", "dtype", "layout")
+    return rows
+
+
 def _lbfgs(options: argparse.Namespace) -> Rows:
     rows = [row for task in lbfgs.TASKS.values() for row in lbfgs.measure(task(), options.rounds)]
     _say(rows, "lbfgs", "task", "start")
@@ -155,6 +162,7 @@ QUESTIONS: dict[str, Callable[[argparse.Namespace], Rows]] = {
     "lbfgs": _lbfgs,
     "stochastic": _stochastic,
     "accuracy": _accuracy,
+    "latency": _latency,
     "start": _start,
 }
 

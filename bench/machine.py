@@ -9,7 +9,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("numba", "numpy", "torch", "jax", "scikit-learn")
+PACKAGES = ("numba", "numpy", "torch", "jax", "scikit-learn", "onnxruntime")
 
 
 def cpu_name() -> str:

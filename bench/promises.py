@@ -25,6 +25,13 @@ OVER_STOCHASTIC = {
     ("64-64-10", "PyTorch", "float64"): 20.0,
     ("64-64-10", "PyTorch", "float32"): 20.0,
 }
+MOST_US = {
+    ("one row", "2-4-1"): 3.0,
+    ("one row", "64-64-64-10"): 8.0,
+    ("one row in @njit", "2-4-1"): 0.2,
+    ("one row in @njit", "64-64-64-10"): 2.0,
+    ("loss and gradient", "24-8-2"): 6.0,
+}
 
 
 class Promise(NamedTuple):
@@ -138,6 +145,22 @@ def _training(results: Results) -> Iterator[Promise]:
             yield Promise(name, round(abs(ours[dtype] - mean), 3), 0.5, False)
 
 
+def _latency(results: Results) -> Iterator[Promise]:
+    rows = best_layouts(rows_of(results, "latency"))
+    for row in rows:
+        bound = MOST_US.get((row["what"], row["network"]))
+        where = f"{row['what']}, [{row['network'].replace('-', ', ')}] {row['dtype']}"
+        if (
+            row["library"] == "fastnn"
+            and bound
+            and (row["what"] != "loss and gradient" or row["dtype"] == "float64")
+        ):
+            yield Promise(f"{where}: µs", row["us"], bound, False)
+        many = row["what"] == "10,000 rows" and row["dtype"] == "float32"
+        if row["library"] == "onnxruntime" and many:
+            yield Promise(f"{where}: times as fast as onnxruntime", row["to_fastnn"], 1.2)
+
+
 def _others(results: Results) -> Iterator[Promise]:
     for row in rows_of(results, "peak"):
         if row["what"] != "peak" and row["dtype"] == "float64":
@@ -171,6 +194,6 @@ def _others(results: Results) -> Iterator[Promise]:
 
 def promises(results: Results) -> str:
     """A table of all."""
-    kinds = (_circle, _threads, _exponential, _training, _others)
+    kinds = (_circle, _threads, _exponential, _training, _latency, _others)
     found = [promise for kind in kinds for promise in kind(results)]
     return table(["", "wanted", "measured", ""], [promise.line() for promise in found])

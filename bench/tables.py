@@ -11,7 +11,7 @@ from bench.store import Results
 Row = dict[str, Any]
 
 OURS = ("fastnn on 1 thread", "fastnn")
-ORDER = ("reference", "NumPy", "scikit-learn", "plain C", "PyTorch", "JAX", *OURS)
+ORDER = ("reference", "NumPy", "scikit-learn", "plain C", "PyTorch", "JAX", "onnxruntime", *OURS)
 LOSES = "fastnn loses"
 BUSY = 0.02  # what a system does by itself
 
@@ -23,14 +23,14 @@ def rows_of(results: Results, question: str) -> list[Row]:
 
 def cost(row: Row) -> float:
     """What a row of a comparison took."""
-    return float(row["ns"] if "ns" in row else row["ms"])
+    return float(next(row[unit] for unit in ("ns", "us", "ms") if unit in row))
 
 
 def best_layouts(rows: Iterable[Row]) -> list[Row]:
     """Of each library and dtype in a cell, the row with the fastest layout."""
     best: dict[tuple[Any, ...], Row] = {}
     for row in rows:
-        key = tuple(row.get(name) for name in ("network", "density", "library", "dtype"))
+        key = tuple(row.get(name) for name in ("what", "network", "density", "library", "dtype"))
         if key not in best or cost(row) < cost(best[key]):
             best[key] = row
     return sorted(best.values(), key=lambda row: (ORDER.index(row["library"]), row["dtype"] == "float32"))
@@ -155,6 +155,31 @@ def overhead(results: Results) -> str:
             cells = (f"{number(row['more_us'])} ({row['more_forward']:.2f})" for row in more)
             lines.append([f"more with {way}", *cells])
     return table(["", *(f"{batches}<br>{dtype}" for batches, dtype in kinds)], lines)
+
+
+def latency(results: Results) -> str:
+    """µs a call, by library and dtype."""
+    rows = rows_of(results, "latency")
+    best = best_layouts(rows)
+    lines = []
+    for what, network in dict.fromkeys((row["what"], row["network"]) for row in rows):
+        here = [row for row in best if (row["what"], row["network"]) == (what, network)]
+        for library in dict.fromkeys(row["library"] for row in here):
+            cells = {row["dtype"]: _cell(row) for row in here if row["library"] == library}
+            name = f"**{library}**" if library == "fastnn" else library
+            about = f"{what}, [{network.replace('-', ', ')}]"
+            lines.append([about, name, *(cells.get(dtype, "") for dtype in ("float64", "float32"))])
+    layouts = {
+        f"{row['library']} {row['layout']}"
+        for row in best
+        if row["layout"] and len({r["layout"] for r in rows if r["library"] == row["library"]}) > 1
+    }
+    note = (
+        "In brackets, how many times fastnn's time in the same dtype (median of the ratios in "
+        f"{results['questions']['latency']['rounds']} rounds). Of several ways to ask a library, the fastest is "
+        f"shown{': ' * bool(layouts)}{', '.join(sorted(layouts))}."
+    )
+    return table(["µs a call", "", "float64", "float32"], lines) + f"\n\n{note}"
 
 
 def lbfgs(results: Results) -> str:
@@ -292,6 +317,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "lbfgs": lbfgs,
     "stochastic": stochastic,
     "accuracy": accuracy,
+    "latency": latency,
     "start": start,
     "peak": peak,
     "sizes": sizes,

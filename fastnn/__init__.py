@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from fastnn import metrics as metrics
     from fastnn.diagnosis import Diagnosis as Diagnosis
     from fastnn.diagnosis import diagnose as diagnose
+    from fastnn.handles import gradient_one as gradient_one
+    from fastnn.handles import predict_one as predict_one
     from fastnn.own_functions import own_activation as own_activation
     from fastnn.own_functions import own_loss as own_loss
 
@@ -57,9 +59,11 @@ if TYPE_CHECKING:
 _LATER = {
     "Diagnosis": "fastnn.diagnosis",
     "diagnose": "fastnn.diagnosis",
+    "gradient_one": "fastnn.handles",
     "metrics": "fastnn",
     "own_activation": "fastnn.own_functions",
     "own_loss": "fastnn.own_functions",
+    "predict_one": "fastnn.handles",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -14,8 +15,11 @@ from fastnn import checks, files, memory, training
 from fastnn.activations import Activation
 from fastnn.dataset import Dataset, Rows, rows_for
 from fastnn.fitting import fit, rows_or_stream
+from fastnn.handles import Handle
 from fastnn.history import History
+from fastnn.inference import Kept, OneRow
 from fastnn.initializers import Stream
+from fastnn.kernels import layout
 from fastnn.layers import Dense, Dropout, Layer, LayerNormalization, activation_of, initializer_of
 from fastnn.loss_kinds import LINEAR, Loss, loss_of
 from fastnn.plan import LayerShape
@@ -85,6 +89,7 @@ class Sequential:
         count = sum(shape.parameters for shape in self._shapes)
         self._parameters = np.zeros(count, self.dtype)
         self._gradients = np.zeros(count, self.dtype)
+        self._kept = Kept()
         self._last_forward: tuple[Array, Array] | None = None  # rows, and the parameters they met
         stream, start = Stream(self.seed), 0
         for layer, shape in zip(self.layers, self._shapes, strict=True):
@@ -167,6 +172,15 @@ class Sequential:
         TypeError, ValueError
             If X is not that.
         """
+        row = self._kept.row
+        if row is not None:
+            if type(X) is list and len(X) == 1:
+                with contextlib.suppress(ValueError):  # what is wrong will be said below
+                    X = np.asarray(X)
+            if type(X) is np.ndarray:
+                found = row.predict(X)
+                if found is not None:
+                    return found
         given = checks.numbers_of(X, "X")
         fits = given.dtype == self.dtype and given.flags.c_contiguous
         if fits or given.ndim != 2 or given.size <= checks.NUMBERS_AT_ONCE:
@@ -185,7 +199,68 @@ class Sequential:
         return checks.matrix(X, "X", self.dtype, self.inputs)
 
     def _predict(self, rows: Array) -> Array:
+        if len(rows) == 1:
+            found = self._row().predict(rows if rows.flags.writeable else rows.copy())
+            assert found is not None
+            return found
         return training.predict(self._shapes, self._parameters, rows)
+
+    def jacobian(self, X: Any) -> Array:
+        """The derivatives of all outputs by all inputs, at rows of inputs; without dropout.
+
+        Parameters
+        ----------
+        X : (n, inputs) numbers.
+
+        Returns
+        -------
+        (n, outputs, inputs) in the network's dtype: ``[i, k, j]`` is dy_k/dx_j at row i. Found by
+        backpropagation. At a kink, like relu's at 0, it is the derivative that training uses.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is not that.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Sequential([fastnn.Dense(2, weights=[[1.0, 2.0], [3.0, 4.0]])], inputs=2)
+        >>> net.jacobian([[0.5, 0.5]])
+        array([[[1., 3.],
+                [2., 4.]]])
+        """
+        return training.jacobian(self._shapes, self._parameters, self._matrix(X), 0, self.outputs)
+
+    def input_gradient(self, X: Any, output: int = 0) -> Array:
+        """The derivatives of one output by all inputs, at rows of inputs; without dropout.
+
+        Of an energy, minus this is the force.
+
+        Parameters
+        ----------
+        X : (n, inputs) numbers.
+        output : which one, counted from 0.
+
+        Returns
+        -------
+        (n, inputs) in the network's dtype, the rows ``jacobian(X)[:, output]``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not that.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Sequential([fastnn.Dense(1, "exponential", weights=[[2.0]])], inputs=1)
+        >>> net.input_gradient([[0.0], [0.5]]).round(4)
+        array([[2.    ],
+               [5.4366]])
+        """
+        which = checks.whole_number(output, "output", least=0, most=self.outputs - 1)
+        return training.jacobian(self._shapes, self._parameters, self._matrix(X), which, 1)[:, 0]
 
     def forward(self, X: Any) -> Array:
         """Like ``predict``, and remembers the rows for ``backward``."""
@@ -295,6 +370,11 @@ class Sequential:
         >>> round(net.evaluate(*fastnn.datasets.circle(density=10)), 4)
         0.2919
         """
+        if type(X) is Dataset and y is None and sample_weight is None and memory_limit is None:
+            kept = self._pass(layout.EVALUATE, X, loss)
+            found = kept[-1].loss()
+            self._kept.put(kept)
+            return found  # type: ignore[no-any-return]
         problem = self.problem(loss)
         rows, dataset = rows_or_stream(self, X, y, sample_weight, problem.loss, memory_limit)
         return training.evaluate(problem, self._parameters, rows, dataset)
@@ -304,11 +384,43 @@ class Sequential:
     ) -> tuple[float, Array]:
         """The loss of rows, as ``fit`` takes them, and its gradient (P,) by the parameters.
 
-        Changes nothing in the network; for other people's optimizers.
+        Changes nothing in the network; for other people's optimizers. With a small ``Dataset`` a call takes a few
+        microseconds more than its arithmetic.
         """
+        if type(X) is Dataset and y is None and sample_weight is None:
+            kept = self._pass(layout.GRADIENT, X, loss)
+            found = kept[-1].gradient()
+            self._kept.put(kept)
+            return found  # type: ignore[no-any-return]
         problem = self.problem(loss)
         rows, dataset = self.rows(X, y, sample_weight, problem.loss)
         return training.gradient(problem, self._parameters, rows, dataset)
+
+    def _pass(self, what: int, data: Dataset, loss: str | Loss) -> Any:
+        """A pass over a data set, as ``Kept`` has it: the one from the last time, or a new one."""
+        kept = self._kept.take(what, loss, data, self._parameters)
+        if kept is None:
+            problem = self.problem(loss)
+            rows, _ = self.rows(data, None, None, problem.loss)
+            kept = self._kept.new(
+                what, loss, data, training.whole_pass(problem, self._parameters, rows, what, data)
+            )
+        return kept
+
+    def _row(self) -> OneRow:
+        """What predicts one row."""
+        if self._kept.row is None:
+            self._kept.row = OneRow(self._shapes, self._parameters)
+        return self._kept.row
+
+    @property
+    def handle(self) -> Handle:
+        """What ``fastnn.predict_one`` and ``fastnn.gradient_one`` take, in compiled code of your own as well.
+
+        A NamedTuple of arrays. Its parameters are those of the network: after a ``fit`` it predicts with the new
+        ones. It belongs to this process, and is an argument of the compiled function, not a global of it.
+        """
+        return self._row().handle
 
     # For people ------------------------------------------------------------------------------------
 

@@ -263,6 +263,16 @@ def gauss_newton(label: str) -> Callable[..., None]:
     return part
 
 
+def row(label: str) -> Callable[..., None]:
+    """Of a kernel of ``kernels.one_row``."""
+
+    def part(table: Any, x: Any, out: Any) -> None:
+        _ = label
+        function(table, x, out)
+
+    return part
+
+
 # What the patterns return and take: p is a pointer to numbers of the run's dtype, d one to float64, n one to
 # int64; f is a real number, i a whole one.
 SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
@@ -281,6 +291,7 @@ SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
     normalization_backward: (types.none, "ppp pp iii iii"),
     metric: (types.none, "ppp ii ddd"),
     gauss_newton: (types.none, "n pppppp i f i"),
+    row: (types.none, "n pp"),
 }
 
 _addresses: dict[Any, int] = {}

@@ -18,9 +18,20 @@ from fastnn import compiled, memory
 from fastnn.callbacks import call_all
 from fastnn.dataset import Data, Dataset, Rows
 from fastnn.history import History
+from fastnn.inference import ShortPass
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
-from fastnn.plan import LayerShape, MetricPart, Monitor, Plan, Task, UpdatePart, make_plan, read_only
+from fastnn.plan import (
+    LayerShape,
+    MetricPart,
+    Monitor,
+    Plan,
+    Task,
+    UpdatePart,
+    aligned_zeros,
+    make_plan,
+    read_only,
+)
 from fastnn.running import Feed, Measured, Run, Validation
 
 if TYPE_CHECKING:
@@ -28,7 +39,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-# Rows for which predict() stays in compiled code at a time: a tenth of a second for a big network.
+# For so many, predict() and jacobian() stay in compiled code at a time: a tenth of a second for a big network.
 PREDICTION_OPERATIONS = 1e9
 
 
@@ -57,40 +68,79 @@ class Problem:
 
 def evaluate(problem: Problem, parameters: Array, rows: Rows | Stream, dataset: Dataset | None = None) -> float:
     """The loss of rows."""
-    return _single_pass(problem, parameters, rows, layout.EVALUATE, dataset)[0]
+    return whole_pass(problem, parameters, rows, layout.EVALUATE, dataset).loss()
 
 
 def gradient(
     problem: Problem, parameters: Array, rows: Rows, dataset: Dataset | None = None
 ) -> tuple[float, Array]:
     """The loss of rows and its gradient by the parameters."""
-    loss, sums, weight = _single_pass(problem, parameters, rows, layout.GRADIENT, dataset)
-    return loss, sums / sums.dtype.type(weight)
+    return whole_pass(problem, parameters, rows, layout.GRADIENT, dataset).gradient()
 
 
 def summed_gradient(problem: Problem, parameters: Array, rows: Rows) -> Array:
     """The gradient of the sum, not the mean, of the rows' losses."""
-    return _single_pass(problem, parameters, rows, layout.GRADIENT, None)[1]
+    return whole_pass(problem, parameters, rows, layout.GRADIENT, None).summed_gradient()
 
 
-def _single_pass(
+class Pass(Protocol):
+    """One pass through a network with all rows at once, which can be asked for one of these."""
+
+    def loss(self) -> float:
+        """The loss."""
+
+    def gradient(self) -> tuple[float, Array]:
+        """The loss and its gradient, an array of the caller's own."""
+
+    def summed_gradient(self) -> Array:
+        """The gradient of the weighted sum of the rows' losses."""
+
+
+def whole_pass(
     problem: Problem, parameters: Array, rows: Rows | Stream, what: int, dataset: Dataset | None
-) -> tuple[float, Array, float]:
-    """(loss, gradient of the weighted sum of losses, sum of weights) of all rows in one batch."""
+) -> Pass:
+    """The pass for a task with checked rows, and with the data set that they are from, if they are."""
     rows = _counting(rows, dataset)
     task = problem.task(rows, what=what)
     plan = problem.plan(rows, task)
-    run = Run(plan, _data(rows, plan, dataset), parameters, task)
-    with contextlib.closing(run):
-        for _ in run.chunks():
-            pass
-    sums = run.records[1]
-    # A loss that is not finite ends a run before it gets into the record of epochs.
-    loss = run.losses[0] if run.epochs else sums[layout.BATCH_LOSS] / sums[layout.BATCH_WEIGHT]
     weight = float(len(rows))
     if isinstance(rows, Rows) and rows.weights is not None:
         weight = float(rows.weights.sum(dtype=np.float64))
-    return float(loss), run.vectors[1][: len(parameters)], weight
+    data = _data(rows, plan, dataset)
+    if isinstance(data, tuple) and ShortPass.holds(plan):
+        return ShortPass(plan, data, parameters, weight)
+    return _LongPass(plan, data, parameters, weight, task)
+
+
+@dataclass(frozen=True)
+class _LongPass:
+    """A run of one epoch."""
+
+    plan: Plan
+    data: Data | Feed
+    parameters: Array
+    weight: float
+    task: Task
+
+    def _run(self) -> tuple[float, Array]:
+        run = Run(self.plan, self.data, self.parameters, self.task)
+        with contextlib.closing(run):
+            for _ in run.chunks():
+                pass
+        sums = run.records[1]
+        # A loss that is not finite ends a run before it gets into the record of epochs.
+        loss = run.losses[0] if run.epochs else sums[layout.BATCH_LOSS] / sums[layout.BATCH_WEIGHT]
+        return float(loss), run.vectors[1][: len(self.parameters)]
+
+    def loss(self) -> float:
+        return self._run()[0]
+
+    def gradient(self) -> tuple[float, Array]:
+        loss, sums = self._run()
+        return loss, sums / sums.dtype.type(self.weight)
+
+    def summed_gradient(self) -> Array:
+        return self._run()[1]
 
 
 def predict(layers: Sequence[LayerShape], parameters: Array, rows: Array) -> Array:
@@ -106,6 +156,22 @@ def predict(layers: Sequence[LayerShape], parameters: Array, rows: Array) -> Arr
     for first in range(0, len(rows), at_once):
         compiled.predict(*arguments, first, min(at_once, len(rows) - first))
     return outputs
+
+
+def jacobian(layers: Sequence[LayerShape], parameters: Array, rows: Array, first: int, many: int) -> Array:
+    """The derivatives (n, many, inputs) of outputs, from the first wanted on, by checked rows (n, inputs)."""
+    n, inputs = rows.shape
+    plan = make_plan(layers, inputs, layers[-1].units, n, rows.dtype, Task(batch_size=n))
+    found = np.empty((n, many, inputs), rows.dtype)
+    flat = read_only(rows.reshape(-1))
+    widest = max(layer.inputs for layer in layers) * plan.stride
+    work = tuple(aligned_zeros(count, rows.dtype) for count in (widest, widest, 1))
+    given = plan.numbers, plan.reals, parameters, flat, found.reshape(-1), plan.scratch(), work, (first, many)
+    compiled.jacobian.prepare(rows.dtype, *given, 0, 0)
+    at_once = max(plan.tile, int(PREDICTION_OPERATIONS / (2 * (1 + many) * len(parameters))))
+    for start in range(0, n, at_once):
+        compiled.jacobian(*given, start, min(at_once, n - start))
+    return found
 
 
 def _counting(rows: Rows | Stream, dataset: Dataset | None) -> Rows | Stream:

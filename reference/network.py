@@ -108,6 +108,34 @@ class Sequential:
             self.forward_row(row)
             self.backward_row(d_row)
 
+    # Derivatives by the inputs, on the way back: each layer's backward returns those by the values it was given.
+
+    def jacobian(self, X: Iterable[Iterable[float]]) -> list[list[list[float]]]:
+        """X (n, I) -> dy/dx (n, K, I): for each sample the row k holds the derivatives of output k.
+
+        Sets the gradients to 0.
+
+        >>> net = Sequential([Dense(2, weights=[[1.0, 2.0], [3.0, 4.0]])], inputs=2)
+        >>> net.jacobian([[0.5, 0.5]])
+        [[[1.0, 3.0], [2.0, 4.0]]]
+        """
+        return [[self._row_gradient(row, k) for k in range(self.last.units)] for row in self._rows(X)]
+
+    def input_gradient(self, X: Iterable[Iterable[float]], output: int = 0) -> list[list[float]]:
+        """X (n, I) -> the derivatives (n, I) of one output. Sets the gradients to 0."""
+        if not 0 <= output < self.last.units:
+            raise ValueError(f"output is {output}; it must be from 0 to {self.last.units - 1}")
+        return [self._row_gradient(row, output) for row in self._rows(X)]
+
+    def _row_gradient(self, row: Sequence[float], k: int) -> list[float]:
+        """row (I,) -> dy_k/dx (I,)."""
+        self.forward_row(row)
+        d_values = [1.0 if j == k else 0.0 for j in range(self.last.units)]  # dy_k/dy_j
+        for layer in reversed(self.layers):
+            d_values = layer.backward(d_values)
+        self.zero_grad()  # of what the layers have added up for their parameters
+        return d_values
+
     def zero_grad(self) -> None:
         """Set the gradients to 0."""
         for layer in self.layers:

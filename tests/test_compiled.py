@@ -219,7 +219,8 @@ PREDICT = """
 import sys, fastnn
 from fastnn import compiled
 net = fastnn.Sequential([fastnn.Dense(1, "leaky_relu", weights=[[1.0]])], inputs=1, dtype="float32")
-print(fastnn.__file__, net.predict([[-4.0]])[0, 0], sum(compiled.predict._function.stats.cache_hits.values()))
+X = [[-4.0], [-4.0]]  # more than one row, which would go another way
+print(fastnn.__file__, net.predict(X)[0, 0], sum(compiled.predict._function.stats.cache_hits.values()))
 """
 
 

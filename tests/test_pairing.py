@@ -138,11 +138,22 @@ ONLY_FASTNN = {
     "Progress",
     "StopTraining",
     "diagnose",
+    "gradient_one",
+    "predict_one",
     "load",
     "own_activation",
     "own_loss",
 }
-ONLY_FASTNN_ARGUMENTS = {"dtype", "callbacks", "verbose", "checkpoint", "checkpoint_every", "resume", "threads"}
+ONLY_FASTNN_ARGUMENTS = {
+    "dtype",
+    "callbacks",
+    "verbose",
+    "checkpoint",
+    "checkpoint_every",
+    "resume",
+    "threads",
+    "memory_limit",
+}
 ONLY_REFERENCE = {"Neuron"}
 METHODS = ["predict", "forward", "backward", "zero_grad", "update", "fit", "evaluate", "loss_and_gradient"]
 

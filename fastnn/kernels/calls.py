@@ -145,6 +145,11 @@ def gauss_newton(
     _call(address, plan, parameters, x, weights, scratch, work, sums, samples, factor, add)
 
 
+def row(address: int, table: Any, x: Any, out: Any) -> None:
+    """One row through the network that a table tells of, see ``kernels.one_row``; overwrites out."""
+    _call(address, table, x, out)
+
+
 def _passed_as(kind: Any) -> Any:
     """The type that an argument is handed over as."""
     if isinstance(kind, types.BaseTuple):
@@ -192,3 +197,4 @@ _compile(layer_forward, types.none, "setting")
 _compile(layer_backward, types.none)
 _compile(metric, types.none)
 _compile(gauss_newton, types.none, "factor")
+_compile(row, types.none)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import calls, passes, single, stopping, team
+from fastnn.kernels import calls, passes, single, stopping, team, tile
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.layout import (
     BATCH,
@@ -92,15 +92,6 @@ from fastnn.kernels.vectors import add as add_vector
 from fastnn.kernels.vectors import copy
 
 SHUFFLE_STEPS = 16384  # rows shuffled for one unit of a chunk's budget: about a tile's time
-
-
-@kernel
-def _penalty(plan: Any, numbers: Any, parameters: Any, gradient: Any, weight: float) -> float:
-    """That of all layers; add weight times its derivative to the gradient."""
-    if plan[PENALTY] == 0:
-        return 0.0
-    places, settings = offset(plan, plan[PENALTY_LIST]), offset(numbers, plan[PENALTY_SETTINGS])
-    return calls.penalty(plan[PENALTY], parameters, gradient, places, settings, plan[PENALTIES], weight)
 
 
 @kernel
@@ -331,7 +322,7 @@ def _finish_batch(job: tuple, crew: tuple) -> int:
     """Update the parameters with the batch's gradient; the optimizer's answer."""
     plan, numbers, vectors, cursor, sums = job[0], job[1], job[4], job[6], crew[4]
     weight = sums[BATCH_WEIGHT]
-    penalty = _penalty(plan, numbers, vectors[0], vectors[1], weight if plan[TASK] != EVALUATE else 0.0)
+    penalty = tile.penalty(plan, numbers, vectors[0], vectors[1], weight if plan[TASK] != EVALUATE else 0.0)
     loss = sums[BATCH_LOSS] + weight * penalty
     searching = plan[LINE_SEARCH] != 0
     if not np.isfinite(loss) and not searching:
@@ -559,7 +550,7 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
             budget -= _validate(job, crew, budget)
             if cursor[VALIDATED] < plan_of_validation[SAMPLES]:
                 continue
-            penalty = _penalty(plan, numbers, accepted, vectors[1], 0.0)
+            penalty = tile.penalty(plan, numbers, accepted, vectors[1], 0.0)
             row[plan[VALIDATION_COLUMN]] = sums[VALIDATION_LOSS] / sums[VALIDATION_WEIGHT] + penalty
             _measure(
                 plan_of_validation, numbers_of_validation, (validated[0], validated[1], validated[2], work), row

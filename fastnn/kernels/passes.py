@@ -40,7 +40,8 @@ from fastnn.kernels.layout import (
     WEIGHTED,
 )
 from fastnn.kernels.rows import gather, say, scatter
-from fastnn.kernels.simd import fill, load, load_part, offset, store, total, transpose, width
+from fastnn.kernels.simd import load_part, offset, store, transpose, width
+from fastnn.kernels.vectors import add_up
 
 
 @kernel
@@ -79,15 +80,6 @@ def _gather(
                 w[s] = weights[row] if plan[WEIGHTED] != 0 else 1.0
         for f in range(0, whole, lanes):
             transpose(offset(inputs, f), places, offset(x, f * stride + group), stride)
-
-
-@kernel
-def _sum(values: Any, count: int) -> float:
-    """Of whole vectors."""
-    sum_ = fill(load(values, 0), 0.0)
-    for i in range(0, count, width(values)):
-        sum_ = sum_ + load(values, i)
-    return float(total(sum_))
 
 
 @kernel
@@ -202,7 +194,7 @@ def of_batch(
     y = tile.forward(plan, numbers, parameters, x, scratch, samples, training, (places, cursor[EPOCH]))
     _note(plan, y, scratch, order, predictions, first, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
-    sums[1] = _sum(w, samples) if plan[WEIGHTED] != 0 else count
+    sums[1] = add_up(w, samples) if plan[WEIGHTED] != 0 else count
     if plan[GAUSS_NEWTON] != 0:
         work, factor = offset(state, plan[NEWTON_WORK]), 2.0 * numbers[plan[LOSS_SETTINGS]]
         calls.gauss_newton(plan[GAUSS_NEWTON], plan, parameters, x, w, scratch, work, state, samples, factor, add)
@@ -232,4 +224,4 @@ def of_validation(
     y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (cursor, cursor[EPOCH]))
     _note(plan, y, scratch, cursor, predictions, done, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
-    sums[1] = _sum(w, samples)
+    sums[1] = add_up(w, samples)

@@ -1,16 +1,40 @@
-"""Samples row by row, as people have them, and one a lane, as kernels do; predictions from row to row.
+"""Samples row by row, as people have them, and one a lane, as kernels do; predictions and their
+derivatives from row to row.
 
-n rows, F features, K outputs. Rows of a tile are ``stride`` numbers apart.
+n rows, F features, K outputs, S samples (whole vectors). Rows of a tile are ``stride`` numbers apart.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastnn.kernels import tile
+from fastnn.kernels import calls, dense, tile
+from fastnn.kernels.activations import TIMES_SLOPE, multiply
 from fastnn.kernels.jit import inlined, kernel
-from fastnn.kernels.layout import EPOCHS, INPUT_ROW, INPUTS, OUTPUTS, STRIDE, TILE
-from fastnn.kernels.simd import fill, load, offset, select, store, width
+from fastnn.kernels.layout import (
+    DENSE,
+    EPOCHS,
+    GRADIENT_ROW,
+    HEAD,
+    INPUT_ROW,
+    INPUTS,
+    LAYER_ACTIVATION,
+    LAYER_BACKWARD,
+    LAYER_COUPLED,
+    LAYER_D,
+    LAYER_FIELDS,
+    LAYER_INPUTS,
+    LAYER_KIND,
+    LAYER_OUTPUTS,
+    LAYER_WEIGHTS,
+    LAYER_Y,
+    LAYER_Z,
+    LAYERS,
+    OUTPUTS,
+    STRIDE,
+    TILE,
+)
+from fastnn.kernels.simd import fill, load, offset, on_stack, select, store, transpose, width
 
 
 @inlined
@@ -43,18 +67,122 @@ def say(y: Any, stride: int, samples: int, outputs: int, said: Any) -> None:
 
 
 @kernel
+def _lay_out(plan: Any, inputs: Any, places: Any, scratch: Any, start: int, used: int) -> int:
+    """Lay ``used`` rows of the inputs out in scratch, sample beside sample; the samples, in whole vectors.
+
+    The last row fills up the last vector. Overwrites places, a number for each lane.
+    """
+    stride, features, lanes = plan[STRIDE], plan[INPUTS], width(scratch)
+    x = offset(scratch, plan[INPUT_ROW] * stride)
+    samples, whole = (used + lanes - 1) // lanes * lanes, features - features % lanes
+    for group in range(0, samples, lanes):
+        for i in range(lanes):
+            places[i] = (start + min(group + i, used - 1)) * features
+            for f in range(whole, features):
+                x[f * stride + group + i] = inputs[places[i] + f]
+        for f in range(0, whole, lanes):
+            transpose(offset(inputs, f), places, offset(x, f * stride + group), stride)
+    return samples
+
+
+@kernel
 def predict(
     plan: Any, numbers: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, first: int, count: int
 ) -> None:
     """Overwrite ``count`` rows of the outputs (n, K), from row ``first`` on, from rows of the inputs (n, F)."""
-    stride, features, units = plan[STRIDE], plan[INPUTS], plan[OUTPUTS]
-    lanes = width(scratch)
+    stride, units, places = plan[STRIDE], plan[OUTPUTS], on_stack(plan, width(scratch))
     x = offset(scratch, plan[INPUT_ROW] * stride)
     for start in range(first, first + count, plan[TILE]):
         used = min(plan[TILE], first + count - start)
-        samples = (used + lanes - 1) // lanes * lanes
-        for s in range(samples):
-            gather(inputs, start + min(s, used - 1), features, x, stride, s)
+        samples = _lay_out(plan, inputs, places, scratch, start, used)
         y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (plan, plan[EPOCHS]))
         for s in range(used):
             scatter(y, stride, s, outputs, start + s, units)
+
+
+@kernel
+def _copy(source: Any, target: Any, stride: int, samples: int, rows: int) -> None:
+    """Overwrite rows of a tile with others."""
+    for r in range(rows):
+        for t in range(r * stride, r * stride + samples, width(source)):
+            store(target, t, load(source, t))
+
+
+@kernel
+def _fill(target: Any, number: float, stride: int, samples: int, rows: int) -> None:
+    """Overwrite rows of a tile with a number."""
+    for r in range(rows):
+        for t in range(r * stride, r * stride + samples, width(target)):
+            store(target, t, fill(load(target, t), number))
+
+
+@kernel
+def _input_gradient(
+    plan: Any, parameters: Any, scratch: Any, works: tuple, zero: Any, samples: int, k: int
+) -> Any:
+    """Overwrite rows (F, S), whose place is returned, with the derivatives of output k by the inputs of a tile.
+
+    The tile has gone forward, and its rows d, the derivatives of the activations, stay as they are; overwrites the
+    rows of the gradient by the outputs, and works. ``zero`` points to a 0.
+    """
+    stride, outputs = plan[STRIDE], plan[OUTPUTS]
+    d = offset(scratch, plan[GRADIENT_ROW] * stride)
+    _fill(d, 0.0, stride, samples, outputs)
+    _fill(offset(d, k * stride), 1.0, stride, samples, 1)
+    last = offset(plan, HEAD + (plan[LAYERS] - 1) * LAYER_FIELDS)
+    if last[LAYER_COUPLED] != 0:
+        y = offset(scratch, last[LAYER_Y] * stride)
+        calls.activate(last[LAYER_ACTIVATION], y, y, d, stride, samples, outputs, TIMES_SLOPE)
+    else:
+        multiply(d, offset(scratch, last[LAYER_D] * stride), (stride, samples, outputs))
+    dx, other = works
+    for i in range(plan[LAYERS] - 1, -1, -1):
+        layer = offset(plan, HEAD + i * LAYER_FIELDS)
+        inputs, shape = layer[LAYER_INPUTS], (stride, samples, layer[LAYER_OUTPUTS])
+        weights = offset(parameters, layer[LAYER_WEIGHTS])
+        if i > 0:
+            before = offset(plan, HEAD + (i - 1) * LAYER_FIELDS)
+            _copy(offset(scratch, before[LAYER_D] * stride), dx, stride, samples, inputs)
+        else:
+            _fill(dx, 1.0, stride, samples, inputs)
+        if layer[LAYER_KIND] == DENSE:
+            dense.backward_inputs(d, weights, zero, dx, shape, inputs)
+        else:
+            z = offset(scratch, layer[LAYER_Z] * stride)
+            flags = (False, False, True)  # nothing is added up for its parameters, which stand for these
+            calls.layer_backward(layer[LAYER_BACKWARD], (z, d, dx), weights, weights, flags, shape)
+        d = dx
+        dx, other = other, dx
+    return d
+
+
+@kernel
+def jacobian(
+    plan: Any,
+    numbers: Any,
+    parameters: Any,
+    inputs: Any,
+    out: Any,
+    scratch: Any,
+    work: tuple,
+    outputs: tuple,
+    first: int,
+    count: int,
+) -> None:
+    """Overwrite ``count`` blocks (M, F) of out (n, M, F), from row ``first`` on, from rows of the inputs (n, F).
+
+    They are the derivatives by the inputs of M outputs; ``outputs`` is (the first of them, M). Overwrites scratch
+    and work: (rows, rows, a 0), with as many rows each as the widest layer has inputs.
+    """
+    stride, features = plan[STRIDE], plan[INPUTS]
+    (start_of, many), places = outputs, on_stack(plan, width(scratch))
+    one, two, zero = work
+    x = offset(scratch, plan[INPUT_ROW] * stride)
+    for start in range(first, first + count, plan[TILE]):
+        used = min(plan[TILE], first + count - start)
+        samples = _lay_out(plan, inputs, places, scratch, start, used)
+        tile.forward(plan, numbers, parameters, x, scratch, samples, True, (plan, plan[EPOCHS]))
+        for m in range(many):
+            dx = _input_gradient(plan, parameters, scratch, (one, two), zero, samples, start_of + m)
+            for s in range(used):
+                scatter(dx, stride, s, out, (start + s) * many + m, features)

@@ -35,6 +35,10 @@ from fastnn.kernels.layout import (
     LOSS,
     LOSS_SETTINGS,
     OUTPUTS,
+    PENALTIES,
+    PENALTY,
+    PENALTY_LIST,
+    PENALTY_SETTINGS,
     SEED,
     STRIDE,
 )
@@ -104,6 +108,15 @@ def loss(plan: Any, numbers: Any, y: Any, targets: Any, weights: Any, scratch: A
     settings = offset(numbers, plan[LOSS_SETTINGS])
     shape = calls.packed(stride, samples, plan[OUTPUTS])
     return calls.loss(plan[LOSS], z, y, targets, weights, d, settings, shape)
+
+
+@kernel
+def penalty(plan: Any, numbers: Any, parameters: Any, gradient: Any, weight: float) -> float:
+    """That of all layers; add weight times its derivative to the gradient."""
+    if plan[PENALTY] == 0:
+        return 0.0
+    places, settings = offset(plan, plan[PENALTY_LIST]), offset(numbers, plan[PENALTY_SETTINGS])
+    return calls.penalty(plan[PENALTY], parameters, gradient, places, settings, plan[PENALTIES], weight)
 
 
 @kernel

@@ -25,6 +25,15 @@ def add(a: Any, factor: float, b: Any, out: Any, count: int) -> None:
 
 
 @kernel
+def add_up(a: Any, count: int) -> float:
+    """Σ a."""
+    sum_ = fill(load(a, 0), 0.0)
+    for i in range(0, count, width(a)):
+        sum_ = sum_ + load(a, i)
+    return float(total(sum_))
+
+
+@kernel
 def dot(a: Any, b: Any, count: int) -> float:
     """Σ a·b."""
     sum_ = fill(load(a, 0), 0.0)

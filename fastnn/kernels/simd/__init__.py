@@ -10,6 +10,12 @@ instruction the source says ``fma``. A lane therefore goes through the same roun
 the same row gives the same bits alone, in a batch, in training and in prediction.
 """
 
+from fastnn.kernels.simd.addresses import address as address
+from fastnn.kernels.simd.addresses import address_of as address_of
+from fastnn.kernels.simd.addresses import at_address as at_address
+from fastnn.kernels.simd.addresses import on_heap as on_heap
+from fastnn.kernels.simd.addresses import on_stack as on_stack
+from fastnn.kernels.simd.addresses import release as release
 from fastnn.kernels.simd.arithmetic import absolute as absolute
 from fastnn.kernels.simd.arithmetic import copy_sign as copy_sign
 from fastnn.kernels.simd.arithmetic import fill as fill

@@ -22,7 +22,7 @@ def vector_address(context: Any, builder: Any, lanes: Lanes, p: Any, at: Any) ->
 
 def pointer(array: np.ndarray) -> Any:
     """The start of a contiguous array."""
-    return array
+    return array.reshape(-1)
 
 
 @compiled_form(

@@ -1,0 +1,52 @@
+"""The loss of few rows, and its gradient, from memory that a table has the addresses of.
+
+So a call from Python takes few arguments, each of which costs a tenth of a microsecond and more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels import tile
+from fastnn.kernels.jit import kernel
+from fastnn.kernels.layout import GRADIENT, INPUTS, OUTPUTS, PARAMETERS, SAMPLES, STRIDE, TASK, TILE, WEIGHTED
+from fastnn.kernels.simd import at_address, offset, width
+from fastnn.kernels.vectors import add_up
+
+# The table: addresses of the plan and its real numbers; of the packed rows, see ``Rows.packed``; of the network's
+# parameters; of a gradient in whole vectors, followed by a 0, which is overwritten; and of scratch memory.
+(PLAN, NUMBERS, ROWS, TARGETS, WEIGHTS, NETWORK, SUMS, SCRATCH) = range(8)
+
+
+@kernel
+def loss_and_gradient(table: Any, gradient: Any, count: int, divisor: float) -> float:
+    """The loss, as a run of one epoch has it; if the plan's task is GRADIENT, overwrite the gradient (count).
+
+    That is of the weighted sum of the rows' losses, divided by ``divisor``. Overwrites sums and scratch memory.
+    """
+    plan, numbers = at_address(table[PLAN], np.int64), at_address(table[NUMBERS], np.float64)
+    inputs, targets = at_address(table[ROWS], gradient), at_address(table[TARGETS], gradient)
+    weights, parameters = at_address(table[WEIGHTS], gradient), at_address(table[NETWORK], gradient)
+    sums, scratch = at_address(table[SUMS], gradient), at_address(table[SCRATCH], gradient)
+    stride, lanes, training = plan[STRIDE], width(scratch), plan[TASK] == GRADIENT
+    zero = offset(sums, plan[PARAMETERS])
+    loss, weight = 0.0, 0.0
+    for first in range(0, plan[SAMPLES], plan[TILE]):
+        used = min(plan[TILE], plan[SAMPLES] - first)
+        samples, number = (used + lanes - 1) // lanes * lanes, first // plan[TILE]
+        x, t = offset(inputs, number * plan[INPUTS] * stride), offset(targets, number * plan[OUTPUTS] * stride)
+        if plan[WEIGHTED] == 0:  # a tile of ones, and then that of the last tile
+            number = 1 if first + plan[TILE] >= plan[SAMPLES] else 0
+        w = offset(weights, number * stride)
+        y = tile.forward(plan, numbers, parameters, x, scratch, samples, training, (plan, 0))
+        loss += tile.loss(plan, numbers, y, t, w, scratch, samples)
+        weight += add_up(w, samples) if plan[WEIGHTED] != 0 else np.float64(used)
+        if training:
+            tile.backward(plan, parameters, sums, x, scratch, zero, samples, first > 0)
+    loss += weight * tile.penalty(plan, numbers, parameters, sums, weight if training else 0.0)
+    if training:
+        for p in range(count):
+            gradient[p] = sums[p] / divisor
+    return float(loss / weight)
