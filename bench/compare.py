@@ -21,6 +21,7 @@ from bench import (
     latency,
     lbfgs,
     machine,
+    many,
     overhead,
     peak,
     sizes,
@@ -130,6 +131,12 @@ def _lbfgs(options: argparse.Namespace) -> Rows:
     return rows
 
 
+def _many(options: argparse.Namespace) -> Rows:
+    rows = [row for dtype in DTYPES for row in many.measure(dtype, options.rounds)]
+    _say(rows, "many", "who", "dtype", "layout")
+    return rows
+
+
 def _accuracy(options: argparse.Namespace) -> Rows:
     rows = accuracy.measure()
     _say(rows, "accuracy", "library", "dtype", "seed")
@@ -163,6 +170,7 @@ QUESTIONS: dict[str, Callable[[argparse.Namespace], Rows]] = {
     "stochastic": _stochastic,
     "accuracy": _accuracy,
     "latency": _latency,
+    "many": _many,
     "start": _start,
 }
 

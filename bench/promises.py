@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from bench import threads
 from bench.large import SMALL
+from bench.many import ON_ONE, VMAP
 from bench.start import FIRST_TIME, FIT_NAME
 from bench.store import Results
-from bench.tables import ORDER, Row, accuracies, best_layouts, number, quoted, rows_of, table
+from bench.tables import ORDER, Row, accuracies, best_layouts, best_of_many, number, quoted, rows_of, table
 
 OVER_DIGITS = {("scikit-learn", "float64"): 6.0, ("PyTorch", "float32"): 15.0, ("JAX", "float32"): 1.8}
 OVER_NUMBA = {"import fastnn": 0.1, "fastnn train circle": 0.7, FIT_NAME: 0.8}
@@ -161,6 +162,17 @@ def _latency(results: Results) -> Iterator[Promise]:
             yield Promise(f"{where}: times as fast as onnxruntime", row["to_fastnn"], 1.2)
 
 
+def _many(results: Results) -> Iterator[Promise]:
+    rows = {(row["who"], row["dtype"]): row for row in best_of_many(rows_of(results, "many"))}
+    for dtype in ("float64", "float32"):
+        if (VMAP, dtype) in rows:
+            name = f"256 networks [2, 16, 1] {dtype}, density 10: `fit_many` times as fast as `jax.vmap`"
+            yield Promise(name, rows[VMAP, dtype]["to_many"], 6.0)
+        if (ON_ONE, dtype) in rows:
+            name = f"256 networks [2, 16, 1] {dtype}: `fit_many`'s rate on a core, of that of a network alone"
+            yield Promise(name, 1.0 / rows[ON_ONE, dtype]["to_alone"], 0.9)
+
+
 def _others(results: Results) -> Iterator[Promise]:
     for row in rows_of(results, "peak"):
         if row["what"] != "peak" and row["dtype"] == "float64":
@@ -194,6 +206,6 @@ def _others(results: Results) -> Iterator[Promise]:
 
 def promises(results: Results) -> str:
     """A table of all."""
-    kinds = (_circle, _threads, _exponential, _training, _latency, _others)
+    kinds = (_circle, _threads, _exponential, _training, _latency, _many, _others)
     found = [promise for kind in kinds for promise in kind(results)]
     return table(["", "wanted", "measured", ""], [promise.line() for promise in found])

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from bench.many import MOST_ROUNDS
 from bench.store import Results
 
 Row = dict[str, Any]
@@ -241,6 +242,41 @@ def stochastic(results: Results) -> str:
     return table(["ns an update", *head], lines) + f"\n\n{note}"
 
 
+def best_of_many(rows: Iterable[Row]) -> list[Row]:
+    """Of each who trains many networks, in each dtype, the row with the fastest layout."""
+    best: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        key = row["who"], row["dtype"]
+        if key not in best or row["ns"] < best[key]["ns"]:
+            best[key] = row
+    return list(best.values())
+
+
+def many(results: Results) -> str:
+    """Many networks at once, by who trains them and dtype."""
+    rows = best_of_many(rows_of(results, "many"))
+    dtypes = ("float64", "float32")
+    lines = []
+    for who in dict.fromkeys(row["who"] for row in rows):
+        cells = {
+            row["dtype"]: f"{number(row['ns'])} ({times(row['to_many'])})"
+            if row["to_many"] != 1.0
+            else f"**{number(row['ns'])}**"
+            for row in rows
+            if row["who"] == who
+        }
+        lines.append([f"`{who}`" if "." in who or who == "fit_many" else who, *(cells.get(d, "") for d in dtypes)])
+    answer = results["questions"]["many"]
+    rounds = min(answer["rounds"], MOST_ROUNDS)
+    note = (
+        f"{rows[0]['networks']} networks [2, 16, 1], density 10, {rows[0]['epochs']:,} epochs of batch gradient "
+        "descent each; nanoseconds per sample, epoch and network, and in brackets how many times those of "
+        f"`fit_many` on all threads (median of the ratios in {rounds} rounds). Of two memory layouts of JAX the "
+        "faster one is shown."
+    )
+    return table(["ns", *dtypes], lines) + f"\n\n{note}"
+
+
 def start(results: Results) -> str:
     """Whole processes."""
     return table(
@@ -318,6 +354,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "stochastic": stochastic,
     "accuracy": accuracy,
     "latency": latency,
+    "many": many,
     "start": start,
     "peak": peak,
     "sizes": sizes,

@@ -278,6 +278,33 @@ def test_rows_in_windows(tmp_path: Path) -> None:
     ]
 
 
+def test_many_networks(tmp_path: Path) -> None:
+    """The faster way of JAX; it is that which the promise is measured by."""
+    found = [
+        {"who": who, "layout": layout, "dtype": dtype, "networks": 256, "epochs": 2000}
+        | {"ns": ns, "to_many": ns / 10.0, "to_alone": ns / 19.0}
+        for dtype in ("float64", "float32")
+        for who, layout, ns in (
+            ("fit_many", "", 10.0),
+            ("fit_many, 1 thread", "", 20.0 if dtype == "float64" else 25.0),
+            ("jax.vmap", "rows", 90.0),
+            ("jax.vmap", "columns", 65.0 if dtype == "float64" else 55.0),
+            ("one network alone", "", 19.0),
+        )
+    ]
+    path = tmp_path / "2026-01-02-some-cpu.json"
+    store.add(path, "many", found, rounds=7, others=0.0)
+    blocks = report.blocks(store.read(path), None)
+    assert "| `fit_many` | **10** | **10** |" in blocks["many"]
+    assert "| `jax.vmap` | 65 (6.5×) | 55 (5.5×) |" in blocks["many"]
+    assert "in 5 rounds" in blocks["many"]
+    missed = [line.split("|")[1].strip() for line in blocks["promises"].splitlines() if "**missed**" in line]
+    assert missed == [
+        "256 networks [2, 16, 1] float32, density 10: `fit_many` times as fast as `jax.vmap`",
+        "256 networks [2, 16, 1] float32: `fit_many`'s rate on a core, of that of a network alone",
+    ]
+
+
 def test_plot_is_the_same_again(results: Results, tmp_path: Path) -> None:
     """No date, no random names: drawn twice, it is the same file."""
     pytest.importorskip("matplotlib")

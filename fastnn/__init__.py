@@ -50,15 +50,23 @@ if TYPE_CHECKING:
     from fastnn import metrics as metrics
     from fastnn.diagnosis import Diagnosis as Diagnosis
     from fastnn.diagnosis import diagnose as diagnose
+    from fastnn.ensemble import Ensemble as Ensemble
     from fastnn.handles import gradient_one as gradient_one
     from fastnn.handles import predict_one as predict_one
+    from fastnn.many import Fits as Fits
+    from fastnn.many import each as each
+    from fastnn.many import fit_many as fit_many
     from fastnn.own_functions import own_activation as own_activation
     from fastnn.own_functions import own_loss as own_loss
 
 # What most programs do not need is imported when it is asked for; the rest takes a twentieth of a second.
 _LATER = {
     "Diagnosis": "fastnn.diagnosis",
+    "Ensemble": "fastnn.ensemble",
+    "Fits": "fastnn.many",
     "diagnose": "fastnn.diagnosis",
+    "each": "fastnn.many",
+    "fit_many": "fastnn.many",
     "gradient_one": "fastnn.handles",
     "metrics": "fastnn",
     "own_activation": "fastnn.own_functions",

@@ -18,7 +18,7 @@ import numpy as np
 from numba.core import event
 
 from fastnn import kernels
-from fastnn.kernels import calls, loop, random, rows, short_pass
+from fastnn.kernels import calls, loop, many, random, rows, short_pass
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import at_address, pointer
 
@@ -75,6 +75,15 @@ def _training_loop(sources: str) -> Callable[..., None]:
             loop.help(job, together, thread)
 
     return train
+
+
+def _training_of_many(sources: str) -> Callable[..., None]:
+    def train_many(table: Any, control: Any, scratch: Any, crew: Any) -> None:
+        _ = sources
+        together = (pointer(crew[0]), pointer(crew[1]), pointer(crew[2]), pointer(crew[3]))
+        many.train(pointer(table), pointer(control), pointer(scratch), together)
+
+    return train_many
 
 
 def _prediction(sources: str) -> Callable[..., None]:
@@ -350,6 +359,7 @@ class EntryFunction:
 
 
 train = EntryFunction(_training_loop, "the training loop", "3 to 10 s")
+train_many = EntryFunction(_training_of_many, "the training loop of many networks", "3 to 10 s")
 predict = EntryFunction(_prediction, "the prediction", "1 to 3 s")
 row = EntryFunction(_row, "the prediction of one row", "1 to 3 s")
 jacobian = EntryFunction(_jacobian, "the derivatives by the inputs", "1 to 3 s")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from fastnn.plan import Plan, aligned, aligned_zeros
 
 Array = npt.NDArray[Any]
 Data: TypeAlias = tuple[Array, Array, Array]  # inputs, targets, weights
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,36 @@ def rows_for(loss: Loss, X: Array, y: Any, weights: Array | None, outputs: int, 
     return Rows(X, targets, weights, None if targets is given else given)
 
 
-class Dataset:
+class Kept:
+    """What is made of rows once, for as long as this is there."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, tuple[Any, Any]] = {}
+
+    def once(self, make: Callable[..., T], *arguments: Any) -> T:
+        """``make(*arguments)``, made once for the same objects, or for equal ones of BY_VALUE."""
+        key = make, *(each if isinstance(each, BY_VALUE) else id(each) for each in arguments)
+        return self._once(key, lambda: make(*arguments), arguments)
+
+    def _once(self, key: Any, make: Callable[[], T], alive: Any) -> T:
+        if key not in self._made:
+            self._made[key] = make(), alive  # so that no other object gets the id of one of the arguments
+        made: T = self._made[key][0]
+        return made
+
+    def counting(self, rows: Rows) -> Rows:
+        """``rows.counting()``, made once."""
+        return self.once(Rows.counting, rows)
+
+    def packed(self, rows: Rows, plan: Plan) -> Data:
+        """``rows.packed(plan)``, made once for each size of tiles."""
+        return self._once((id(rows), plan.tile, plan.stride), lambda: rows.packed(plan), rows)
+
+
+BY_VALUE = (bool, int, float, str, type(None), np.dtype, Loss)
+
+
+class Dataset(Kept):
     """Rows that are checked and packed once, for many calls.
 
     Wherever ``X, y`` and ``sample_weight`` are taken, a data set can be given in their place:
@@ -202,6 +232,7 @@ class Dataset:
     """
 
     def __init__(self, X: Any, y: Any, sample_weight: Any = None) -> None:
+        super().__init__()
         given = checks.numbers_of(X, "X")
         dtype = checks.DTYPES.get(given.dtype.name, checks.DTYPES["float64"])
         memory.refuse(given.size * dtype.itemsize, f"to copy X, {given.size:,} numbers,")
@@ -209,8 +240,6 @@ class Dataset:
         self.y = _own(checks.numbers_of(y, "y"), y)
         weights = checks.sample_weights(sample_weight, len(self.X), checks.DTYPES["float64"])
         self.sample_weight = None if weights is None else _own(weights, sample_weight)
-        self._rows: dict[Any, Rows] = {}
-        self._packed: dict[Any, Data] = {}
 
     def __len__(self) -> int:
         return len(self.X)
@@ -221,26 +250,37 @@ class Dataset:
 
     def rows(self, features: int, outputs: int, loss: Loss, dtype: np.dtype[Any]) -> Rows:
         """Checked for a network and a loss."""
-        key = features, outputs, loss, dtype
-        if key not in self._rows:
+
+        def checked() -> Rows:
             X = checks.matrix(self.X, "X", dtype, features)
             weights = checks.sample_weights(self.sample_weight, len(X), dtype)
-            self._rows[key] = rows_for(loss, X, self.y, weights, outputs)
-        return self._rows[key]
+            return rows_for(loss, X, self.y, weights, outputs)
 
-    def counting(self, rows: Rows) -> Rows:
-        """``rows.counting()``, made once."""
-        key = id(rows), "counting"
-        if key not in self._rows:
-            self._rows[key] = rows.counting()
-        return self._rows[key]
+        return self._once((features, outputs, loss, dtype), checked, None)
 
-    def packed(self, rows: Rows, plan: Plan) -> Data:
-        """``rows.packed(plan)``, made once for each size of tiles."""
-        key = id(rows), plan.tile, plan.stride
-        if key not in self._packed:
-            self._packed[key] = rows.packed(plan)
-        return self._packed[key]
+
+def rows_of(
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    loss: Loss,
+    inputs: int,
+    outputs: int,
+    dtype: np.dtype[Any],
+    names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+) -> tuple[Rows, Dataset | None]:
+    """Checked rows for a loss and a network of so many inputs and outputs; and the Dataset they are from."""
+    if isinstance(X, Dataset):
+        if y is not None or sample_weight is not None:
+            raise TypeError(
+                f"{names[0]} is a Dataset, which has its own y and sample_weight; they cannot be given too"
+            )
+        return X.rows(inputs, outputs, loss, dtype), X
+    if y is None:
+        raise TypeError(f"{names[1]} is missing; targets are needed, or a Dataset in place of X and y")
+    matrix = checks.matrix(X, names[0], dtype, inputs)
+    weights = checks.sample_weights(sample_weight, len(matrix), dtype)
+    return rows_for(loss, matrix, y, weights, outputs), None
 
 
 def _own(array: Array, given: Any) -> Array:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import checks, splits, training
 from fastnn.callbacks import Callbacks, EarlyStopping, callbacks_of
-from fastnn.dataset import Dataset, Rows
+from fastnn.dataset import Dataset, Kept, Rows, rows_of
 from fastnn.history import History
 from fastnn.loss_kinds import Loss
 from fastnn.optimizers import Optimizer, optimizer_of
@@ -127,66 +129,38 @@ def fit(
     >>> history.loss.tolist() == again.loss.tolist()
     True
     """
-    chosen = optimizer_of(optimizer)
-    rows_of_batch = None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1)
-    options = training.Options(
-        epochs=checks.whole_number(epochs, "epochs", least=1, most=MOST_EPOCHS),
-        batch_size=rows_of_batch,
-        update=chosen.part(len(self.parameters)),
-        shuffle=checks.truth(shuffle, "shuffle"),
-        seed=self.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=MOST_SEED),
-        threads=allowed(threads),
-    )
-    every = None if log_every is None else checks.whole_number(log_every, "log_every", least=1)
-    watchers: list[training.Watcher] = []
-    if _is_shown(verbose):
-        watchers.append(Bar(lines=every is None))
-    if every is not None:
-        watchers.append(Log(every))
-    problem = self.problem(loss)
-    _refuse_steps(self)
-    _refuse_optimizer(self, chosen, rows_of_batch, problem.loss)
-    if not any(shape.parameters and shape.trained for shape in self.shapes):
-        raise ValueError("trainable is False for all layers; nothing is left to be trained")
-
-    def others(count: int) -> int:
-        return _bytes_beside(self, metrics, validation_data, validation_split, problem.loss, count)
-
-    in_memory = ""
-    if validation_split is not None:
-        in_memory = "validation_split is for rows in memory; validation_data can be given instead"
-    if class_weight is not None:
-        in_memory = "class_weight is for rows in memory; sample_weight can be given instead"
-    rows, dataset = rows_or_stream(
+    asked = ask(
         self,
         X,
         y,
-        sample_weight,
-        problem.loss,
-        memory_limit,
-        others,
-        rows_of_batch is not None,
-        options.shuffle,
-        in_memory,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        loss=loss,
+        shuffle=shuffle,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        validation_data=validation_data,
+        validation_split=validation_split,
+        metrics=metrics,
+        early_stopping=early_stopping,
+        seed=seed,
+        threads=threads,
+        memory_limit=memory_limit,
     )
-    validation = None
-    if validation_data is not None and validation_split is not None:
-        raise ValueError("validation_data and validation_split are both given; one of them is needed")
-    if validation_data is not None:
-        validation = _validation_rows(self, validation_data, problem.loss)
-    if validation_split is not None and isinstance(rows, Rows):
-        share = checks.real_number(validation_split, "validation_split", above=0.0, below=1.0)
-        rows, validation = splits.split(rows, share, problem.loss, options.seed)
-        dataset = None
-    weighted = splits.with_class_weights(class_weight, problem.loss, rows) if isinstance(rows, Rows) else rows
-    dataset = dataset if weighted is rows else None
-    problem = replace(problem, layers=self.shapes)
-    options = replace(options, metrics=_metrics(self, metrics, problem.loss, weighted, validation))
-    options = replace(options, stopping=_stopping(early_stopping, options.metrics, validation))
+    options = asked.options
+    every = None if log_every is None else checks.whole_number(log_every, "log_every", least=1)
+    watchers: list[training.Watcher] = []
+    if is_shown(verbose):
+        watchers.append(Bar(lines=every is None))
+    if every is not None:
+        watchers.append(Log(every))
     if checkpoint is not None or resume is not None:
         from fastnn import checkpoints
 
-        described = checkpoints.describe(self, problem, chosen, weighted, validation, options)
+        described = checkpoints.describe(
+            self, asked.problem, asked.optimizer, asked.rows, asked.validation, options
+        )
         if resume is not None:
             options = replace(options, resume=checkpoints.resumption(resume, described, options.epochs))
         if checkpoint is not None:
@@ -203,7 +177,9 @@ def fit(
     def report(history: History) -> None:
         self.history = history
 
-    training.fit(problem, self.parameters, weighted, dataset, validation, options, watchers, report)
+    training.fit(
+        asked.problem, self.parameters, asked.rows, asked.dataset, asked.validation, options, watchers, report
+    )
     assert self.history is not None
     return self.history
 
@@ -254,7 +230,111 @@ def _bytes_beside(
     return needed + streams.compared_bytes(rows + apart, wanted) + 8 * work
 
 
-def _is_shown(verbose: Any) -> bool:
+@dataclass(frozen=True)
+class Asked:
+    """What is to be done, after all checks."""
+
+    problem: training.Problem
+    rows: Rows | Stream
+    dataset: Dataset | None  # that the rows are from, if they are as they were there
+    validation: Rows | None
+    optimizer: Optimizer
+    options: training.Options
+
+
+def ask(
+    net: Sequential,
+    X: Any,
+    y: Any,
+    *,
+    epochs: Any,
+    batch_size: Any,
+    optimizer: Any,
+    loss: Any,
+    shuffle: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    validation_data: Any,
+    validation_split: Any,
+    metrics: Any,
+    early_stopping: Any,
+    seed: Any,
+    threads: Any,
+    memory_limit: Any = None,
+    kept: Kept | None = None,
+) -> Asked:
+    """Check what a fit is asked for; TypeError or ValueError.
+
+    With ``kept`` all rows are to be in memory, and those that it has are not made again.
+    """
+    chosen = optimizer_of(optimizer)
+    rows_of_batch = None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1)
+    options = training.Options(
+        epochs=checks.whole_number(epochs, "epochs", least=1, most=MOST_EPOCHS),
+        batch_size=rows_of_batch,
+        update=chosen.part(len(net.parameters)),
+        shuffle=checks.truth(shuffle, "shuffle"),
+        seed=seed_of(net, seed),
+        threads=allowed(threads),
+    )
+    problem = net.problem(loss)
+    _refuse_steps(net)
+    _refuse_optimizer(net, chosen, rows_of_batch, problem.loss)
+    if not any(shape.parameters and shape.trained for shape in net.shapes):
+        raise ValueError("trainable is False for all layers; nothing is left to be trained")
+    shape = net.inputs, net.outputs, net.dtype
+    rows: Rows | Stream
+    if kept is not None:
+        rows, dataset = kept.once(rows_of, X, y, sample_weight, problem.loss, *shape)
+    else:
+        kept = Kept()
+
+        def others(count: int) -> int:
+            return _bytes_beside(net, metrics, validation_data, validation_split, problem.loss, count)
+
+        in_memory = ""
+        if validation_split is not None:
+            in_memory = "validation_split is for rows in memory; validation_data can be given instead"
+        if class_weight is not None:
+            in_memory = "class_weight is for rows in memory; sample_weight can be given instead"
+        rows, dataset = rows_or_stream(
+            net,
+            X,
+            y,
+            sample_weight,
+            problem.loss,
+            memory_limit,
+            others,
+            rows_of_batch is not None,
+            options.shuffle,
+            in_memory,
+        )
+    validation = None
+    if validation_data is not None and validation_split is not None:
+        raise ValueError("validation_data and validation_split are both given; one of them is needed")
+    if validation_data is not None:
+        validation = kept.once(_validation_rows, validation_data, problem.loss, *shape)
+    if validation_split is not None and isinstance(rows, Rows):
+        share = checks.real_number(validation_split, "validation_split", above=0.0, below=1.0)
+        rows, validation = kept.once(splits.split, rows, share, problem.loss, options.seed)
+        dataset = None
+    weighted = rows
+    if isinstance(rows, Rows):
+        weighted = kept.once(splits.with_class_weights, class_weight, problem.loss, rows)
+    dataset = dataset if weighted is rows else None
+    problem = replace(problem, layers=net.shapes)
+    options = replace(options, metrics=_metrics(net, metrics, problem.loss, weighted, validation))
+    options = replace(options, stopping=_stopping(early_stopping, options.metrics, validation))
+    return Asked(problem, weighted, dataset, validation, chosen, options)
+
+
+def seed_of(net: Sequential, seed: Any) -> int:
+    """That of a fit: the network's, if none is given."""
+    return net.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=MOST_SEED)
+
+
+def is_shown(verbose: Any) -> bool:
+    """Whether people are to see how far it has got."""
     number = int(verbose) if isinstance(verbose, bool) else verbose
     return checks.whole_number(number, "verbose", least=0, most=1) == 1 and is_terminal(sys.stderr)
 
@@ -297,17 +377,17 @@ def _refuse_optimizer(net: Sequential, optimizer: Optimizer, batch_size: int | N
             )
 
 
-def _validation_rows(net: Sequential, given: Any, loss: Loss) -> Rows:
+def _validation_rows(given: Any, loss: Loss, inputs: int, outputs: int, dtype: np.dtype[Any]) -> Rows:
     """Checked, from (X, y), (X, y, sample_weight) or a Dataset."""
     if isinstance(given, Dataset):
-        return net.rows(given, None, None, loss)[0]
+        return rows_of(given, None, None, loss, inputs, outputs, dtype)[0]
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) not in (2, 3):
         raise TypeError(
             f"validation_data is {checks.shown(given)}; (X, y), (X, y, sample_weight) or a Dataset is needed"
         )
     X, y, *weight = given
     try:
-        return net.rows(X, y, weight[0] if weight else None, loss)[0]
+        return rows_of(X, y, weight[0] if weight else None, loss, inputs, outputs, dtype)[0]
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
 

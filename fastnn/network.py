@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastnn import checks, files, memory, training
 from fastnn.activations import Activation
-from fastnn.dataset import Dataset, Rows, rows_for
+from fastnn.dataset import Dataset, Rows, rows_of
 from fastnn.fitting import fit, rows_or_stream
 from fastnn.handles import Handle
 from fastnn.history import History
@@ -129,7 +129,8 @@ class Sequential:
     def shapes(self) -> tuple[LayerShape, ...]:
         """What the kernels need to know of the layers, as they are now."""
         return tuple(
-            replace(shape, trained=layer.trainable) for layer, shape in zip(self.layers, self._shapes, strict=True)
+            shape if shape.trained == layer.trainable else replace(shape, trained=layer.trainable)
+            for layer, shape in zip(self.layers, self._shapes, strict=True)
         )
 
     @property
@@ -338,17 +339,7 @@ class Sequential:
         names: tuple[str, str, str] = ("X", "y", "sample_weight"),
     ) -> tuple[Rows, Dataset | None]:
         """Checked rows for a loss, and the Dataset they are from, if they are."""
-        if isinstance(X, Dataset):
-            if y is not None or sample_weight is not None:
-                raise TypeError(
-                    f"{names[0]} is a Dataset, which has its own y and sample_weight; they cannot be given too"
-                )
-            return X.rows(self.inputs, self.outputs, loss, self.dtype), X
-        if y is None:
-            raise TypeError(f"{names[1]} is missing; targets are needed, or a Dataset in place of X and y")
-        matrix = checks.matrix(X, names[0], self.dtype, self.inputs)
-        weights = checks.sample_weights(sample_weight, len(matrix), self.dtype)
-        return rows_for(loss, matrix, y, weights, self.outputs), None
+        return rows_of(X, y, sample_weight, loss, self.inputs, self.outputs, self.dtype, names)
 
     def evaluate(
         self,

@@ -199,11 +199,13 @@ def aligned(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A view that cannot be written to.
+    """A view that cannot be written to, or the array itself if it cannot be.
 
     Compiled code knows arrays that can and that cannot be written to as two types. What it only reads
     is always handed to it like this, so that it is compiled once.
     """
+    if not array.flags.writeable:
+        return array
     view = array.view()
     view.flags.writeable = False
     return view

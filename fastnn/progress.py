@@ -10,8 +10,6 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastnn.kernels import layout
-
 if TYPE_CHECKING:
     from fastnn.running import Run
 
@@ -56,6 +54,25 @@ class Display(Protocol):
         """Leave the terminal as it should be."""
 
 
+class Work(Protocol):
+    """What people are shown the progress of: a run, or many."""
+
+    @property
+    def samples(self) -> int:
+        """How many samples have been trained on, each as often as it was."""
+
+    @property
+    def share(self) -> float:
+        """How much of all is done, from 0 to 1."""
+
+    @property
+    def running(self) -> bool:
+        """Whether there is anything left to do."""
+
+    def told(self) -> list[str]:
+        """Where it is, and what else is to be said of that."""
+
+
 class Bar:
     """On a terminal, how far a fit has got: from a second on, so that short ones stay silent.
 
@@ -67,13 +84,13 @@ class Bar:
         self._display: Display | None = None
         self._next = 0.0
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: Work) -> None:
         """Start the clock."""
         self._start = time.perf_counter()
         self._next = self._start + SECONDS_BEFORE_BAR
-        self._samples = run.samples
+        self._samples, self._share = run.samples, run.share
 
-    def look(self, run: Run) -> None:
+    def look(self, run: Work) -> None:
         """Show it, not too often."""
         now = time.perf_counter()
         last = self._display is not None and not run.running
@@ -82,25 +99,21 @@ class Bar:
         self._next = now + SECONDS_BETWEEN_SIGHTS
         if self._display is None:
             self._display = _display(self._lines)
-        share = run.samples / (run.task.epochs * int(run.plan.numbers[layout.SAMPLES]))
-        self._display.show(share, self._text(run, share, now - self._start))
+        self._display.show(run.share, self._text(run, now - self._start))
 
-    def end(self, run: Run) -> None:
+    def end(self, run: Work) -> None:
         """Take it away."""
         if self._display is not None:
             self._display.close()
 
-    def _text(self, run: Run, share: float, seconds: float) -> str:
+    def _text(self, run: Work, seconds: float) -> str:
         # The least important comes last: it may be cut off.
-        said = [f"epoch {run.epochs}/{run.task.epochs}"]
-        done = run.samples - self._samples
-        if done:
-            said.append(f"{_clock(seconds * run.samples * (1 / share - 1) / done)} left")
-        if run.epochs:
-            last = run.record[-1]
-            said.append(f"loss {last[layout.LOSS_COLUMN]:.4g}")
-            if run.task.validated:
-                said.append(f"val_loss {last[run.task.validation_column]:.4g}")
+        where, *values = run.told()
+        said = [where]
+        share, done = run.share, run.samples - self._samples
+        if share > self._share:
+            said.append(f"{_clock(seconds * (1 - share) / (share - self._share))} left")
+        said += values
         if done:
             said.append(f"{_short(done / seconds)} samples/s")
         return ", ".join(said)

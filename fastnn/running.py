@@ -4,6 +4,7 @@ at signals and the clock.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,12 +92,38 @@ def _worth(plan: Plan, task: Task) -> int:
     return max(1, min(tiles, int(step / SECONDS_OF_THREAD)))
 
 
+def memory_of_crew(
+    threads: int, length: int, scratch: int, dtype: np.dtype[Any]
+) -> tuple[Array, Array, Array, Array]:
+    """The board; and for the items of a round gradients of so many numbers, losses, and the optimizer's memory."""
+    length = length if threads > 1 else 0
+    fitting = MOST_SLOT_BYTES // max(1, length * dtype.itemsize)
+    slots = max(threads, min(MOST_SLOTS, fitting))
+    board = aligned_zeros(team.board_length(threads) * 8, np.dtype(np.uint8)).view(np.int64)
+    board[team.THREADS], board[team.SLOTS], board[team.SCRATCH] = 1, slots, scratch
+    updates = team.UPDATES_EACH * threads if threads > 1 else 0
+    return (
+        board,
+        aligned_zeros(slots * length, dtype),
+        np.zeros(2 * max(slots, updates)),
+        np.zeros(updates * layout.MOST_MEMORY),
+    )
+
+
+@functools.cache
+def _nothing(dtype: np.dtype[Any], written: bool = False) -> Array:
+    """What stands where there is nothing to be read, or written; neither is ever done."""
+    nothing = np.zeros(1, dtype)
+    return nothing if written else read_only(nothing)
+
+
 class Run:
     """All the memory of a run, and how far it has got.
 
     Attributes
     ----------
     threads : that may work on it; how many do is decided by ``helped``.
+    scratch_length : numbers of scratch memory that each of them needs.
     compile_seconds : what the code that it needs took to compile.
     seconds_before : how long it had run already when it was resumed from a checkpoint.
     """
@@ -124,11 +151,13 @@ class Run:
         if self._feed is not None:
             plan.numbers[layout.WINDOW_END] = 0  # nothing has been read
         sizes = [length, length, length, plan.state_length, length if task.monitor is not None else 0]
-        self.vectors = tuple(aligned_zeros(size + lanes, dtype) for size in sizes)
+        ends = np.cumsum(np.array(sizes) + lanes).tolist()
+        memory = aligned_zeros(ends[-1], dtype)
+        self.vectors = tuple(memory[end - size - lanes : end] for end, size in zip(ends, sizes, strict=True))
         self.count = len(parameters)
         self.vectors[0][: self.count] = parameters
         shuffled = int(plan.numbers[layout.SAMPLES]) if plan.numbers[layout.SHUFFLED] else 0
-        self.threads = min(threads, _worth(plan, task))
+        self.threads = min(threads, _worth(plan, task)) if threads > 1 else 1
         # And behind it, for each thread, the numbers of a tile's rows.
         self.order = np.zeros(shuffled + self.threads * plan.stride, np.int64)
         # One epoch more than there will be: a line search that has ended one has begun the next.
@@ -145,30 +174,18 @@ class Run:
             self._compared(validation.measured if validation else None),
             np.zeros(work),
         )
-        size = max(part.scratch_length for part in (plan, validation and validation.plan) if part)
-        self.scratch = aligned_zeros(self.threads * size, dtype)
-        self._crew = self._memory_of_crew(size)
-        compiled.train.prepare(dtype, *self._arguments(0, 0))
-
-    def _memory_of_crew(self, scratch: int) -> tuple[Array, Array, Array, Array]:
-        """The board; and for the items of a round gradients, losses, and copies of the optimizer's memory."""
-        length = self.plan.vector_length if self.threads > 1 else 0
-        fitting = MOST_SLOT_BYTES // max(1, length * self.plan.dtype.itemsize)
-        slots = max(self.threads, min(MOST_SLOTS, fitting))
-        board = aligned_zeros(team.board_length(self.threads) * 8, np.dtype(np.uint8)).view(np.int64)
-        board[team.THREADS], board[team.SLOTS], board[team.SCRATCH] = 1, slots, scratch
-        updates = team.UPDATES_EACH * self.threads if self.threads > 1 else 0
-        return (
-            board,
-            aligned_zeros(slots * length, self.plan.dtype),
-            np.zeros(2 * max(slots, updates)),
-            np.zeros(updates * layout.MOST_MEMORY),
-        )
+        self.scratch_length = max(part.scratch_length for part in (plan, validation and validation.plan) if part)
 
     def _of_validation(self, validation: Validation | None) -> tuple[Array, ...]:
-        nothing = read_only(np.zeros(1, self.plan.dtype))
         if validation is None:
-            return np.zeros(1, np.int64), np.zeros(1), nothing, nothing, nothing
+            nothing = _nothing(self.plan.dtype)
+            return (
+                _nothing(np.dtype(np.int64), written=True),
+                _nothing(np.dtype(np.float64), written=True),
+                nothing,
+                nothing,
+                nothing,
+            )
         return (
             validation.plan.numbers,
             validation.plan.reals,
@@ -177,13 +194,26 @@ class Run:
 
     def _compared(self, measured: Measured | None) -> tuple[Array, Array, Array]:
         if measured is None:
-            nothing = read_only(np.zeros(1, self.plan.dtype))
-            return nothing, nothing, np.zeros(1, self.plan.dtype)
+            nothing = _nothing(self.plan.dtype)
+            return nothing, nothing, _nothing(self.plan.dtype, written=True)
         return (
             read_only(measured.targets),
             read_only(measured.weights),
             np.zeros(len(measured.targets), self.plan.dtype),
         )
+
+    @functools.cached_property
+    def scratch(self) -> Array:
+        """Of all threads; it holds nothing from one tile to the next."""
+        return aligned_zeros(self.threads * self.scratch_length, self.plan.dtype)
+
+    @functools.cached_property
+    def _crew(self) -> tuple[Array, Array, Array, Array]:
+        return memory_of_crew(self.threads, self.plan.vector_length, self.scratch_length, self.plan.dtype)
+
+    def compile(self) -> None:
+        """Compile what ``chunks`` needs, or load what is on disk."""
+        compiled.train.prepare(self.plan.dtype, *self._arguments(0, 0))
 
     def _arguments(self, thread: int, budget: int) -> tuple[Any, ...]:
         return (
@@ -287,6 +317,21 @@ class Run:
         rows = int(self.plan.numbers[layout.SAMPLES])
         return self.epochs * rows + int(self.cursor[layout.FIRST] + self.cursor[layout.DONE])
 
+    @property
+    def share(self) -> float:
+        """How much of all epochs is done, from 0 to 1."""
+        return self.samples / (self.task.epochs * int(self.plan.numbers[layout.SAMPLES]))
+
+    def told(self) -> list[str]:
+        """For people: the epoch, and its losses."""
+        said = [f"epoch {self.epochs}/{self.task.epochs}"]
+        if self.epochs:
+            last = self.record[-1]
+            said.append(f"loss {last[layout.LOSS_COLUMN]:.4g}")
+            if self.task.validated:
+                said.append(f"val_loss {last[self.task.validation_column]:.4g}")
+        return said
+
     def stop(self) -> None:
         """End it, between two chunks."""
         self.cursor[layout.STATUS] = layout.STOPPED
@@ -315,10 +360,33 @@ class Run:
         if self._feed is not None:
             self._feed.close()
 
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """All that the loop works on but scratch memory, in the order in which the kernels want it."""
+        trained, validated, work = self._measured
+        return (
+            self.plan.numbers,
+            self.reals,
+            *self.data,
+            self.order,
+            *self.vectors,
+            *self.records,
+            self.cursor,
+            *self._validation,
+            *trained,
+            *validated,
+            work,
+        )
+
+    @property
+    def first_budget(self) -> int:
+        """Tiles that take a few milliseconds, as far as can be told."""
+        samples = min(self.plan.tile, int(self.plan.numbers[layout.BATCH]))
+        return max(1, int(FIRST_CHUNK_OPERATIONS / (6 * samples * (self.plan.vector_length + 1))))
+
     def chunks(self) -> Iterator[None]:
         """Run to the end; after each chunk the caller has its turn."""
-        samples = min(self.plan.tile, int(self.plan.numbers[layout.BATCH]))
-        budget = max(1, int(FIRST_CHUNK_OPERATIONS / (6 * samples * (self.plan.vector_length + 1))))
+        budget = self.first_budget
         while self.running:
             if not self._has_row():
                 self._read_on()

@@ -140,6 +140,14 @@ class Helpers:
             self._threads.append(thread)
         return len(self._threads)
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until they have ended, but not much longer than that; whether some still work."""
+        for thread in self._threads:
+            thread.join(seconds)
+            if thread.is_alive():
+                return True
+        return False
+
     def join(self) -> None:
         """Wait until they have ended."""
         for thread in self._threads:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fastnn import compiled, memory
 from fastnn.callbacks import call_all
-from fastnn.dataset import Data, Dataset, Rows
+from fastnn.dataset import Data, Dataset, Kept, Rows
 from fastnn.history import History
 from fastnn.inference import ShortPass
 from fastnn.kernels import layout
@@ -125,6 +125,7 @@ class _LongPass:
     def _run(self) -> tuple[float, Array]:
         run = Run(self.plan, self.data, self.parameters, self.task)
         with contextlib.closing(run):
+            run.compile()
             for _ in run.chunks():
                 pass
         sums = run.records[1]
@@ -174,12 +175,12 @@ def jacobian(layers: Sequence[LayerShape], parameters: Array, rows: Array, first
     return found
 
 
-def _counting(rows: Rows | Stream, dataset: Dataset | None) -> Rows | Stream:
+def _counting(rows: Rows | Stream, dataset: Kept | None) -> Rows | Stream:
     """Without the rows of weight 0."""
     return rows.counting() if dataset is None or not isinstance(rows, Rows) else dataset.counting(rows)
 
 
-def _data(rows: Rows | Stream, plan: Plan, dataset: Dataset | None) -> Data | Feed:
+def _data(rows: Rows | Stream, plan: Plan, dataset: Kept | None) -> Data | Feed:
     """What the compiled loop reads, or who reads it."""
     if not isinstance(rows, Rows):
         from fastnn.streams import Windows
@@ -253,7 +254,8 @@ def fit(
 ) -> None:
     """Train. However it ends: overwrite ``parameters`` with those of the last finished update, and report."""
     compiling = compiled.seconds_spent()
-    run = prepare(problem, parameters, rows, dataset, validation, options)
+    run = prepare(problem, rows, dataset, validation, options).run(parameters)
+    run.compile()
     run.compile_seconds = compiled.seconds_spent() - compiling
     if options.resume is not None:
         options.resume(run)
@@ -270,9 +272,7 @@ def fit(
                     watcher.look(run)
         restore = run.status != "diverged"
     finally:
-        best = restore and options.stopping is not None and options.stopping.restore_best
-        kept = run.vectors[4] if best and run.cursor[layout.BEST_EPOCH] else run.parameters
-        parameters[:] = kept[: len(parameters)]
+        conclude(run, parameters, options, restore)
         report(history_of(run, options, run.seconds_before + time.perf_counter() - start))
         call_all([run.close, *(functools.partial(watcher.end, run) for watcher in begun)])
     if run.status == "diverged":
@@ -285,15 +285,45 @@ def fit(
         )
 
 
+def conclude(run: Run, parameters: Array, options: Options, restore: bool) -> None:
+    """Overwrite the network's parameters with the run's; with its best ones, if that is wanted and allowed."""
+    best = restore and options.stopping is not None and options.stopping.restore_best
+    kept = run.vectors[4] if best and run.cursor[layout.BEST_EPOCH] else run.parameters
+    parameters[:] = kept[: len(parameters)]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What runs of the same task on the same rows can have in common: all but what they write to."""
+
+    plan: Plan
+    data: Data | Feed
+    task: Task
+    measured: Measured | None
+    validation: Validation | None
+    threads: int  # at most
+
+    def run(self, parameters: Array) -> Run:
+        """A run from these parameters."""
+        return Run(self.plan, self.data, parameters, self.task, self.measured, self.validation, self.threads)
+
+    def with_seed(self, seed: int) -> Material:
+        """The same with another seed."""
+        numbers = self.plan.numbers.copy()
+        numbers[layout.SEED] = seed
+        return replace(self, plan=replace(self.plan, numbers=numbers), task=replace(self.task, seed=seed))
+
+
 def prepare(
     problem: Problem,
-    parameters: Array,
     rows: Rows | Stream,
-    dataset: Dataset | None,
+    dataset: Kept | None,
     validation: Rows | None,
     options: Options,
-) -> Run:
-    """All the memory that training needs."""
+    kept: Kept | None = None,
+) -> Material:
+    """Plans and data for training. What ``kept`` has, of an earlier task, is not made again."""
+    kept = Kept() if kept is None else kept
     # The numbers of rows, by which dropout knows them, stay as they are.
     if options.batch_size is None and not problem.drops:
         rows = _counting(rows, dataset)
@@ -312,28 +342,46 @@ def prepare(
     if options.stopping is not None:
         task = replace(task, monitor=_monitor(task, options, options.stopping))
     plan = problem.plan(rows, task)
-    measured = _measured(rows, options)
+    labels = any(metric.part.of_labels for metric in options.metrics)
+
+    def measured(rows: Rows | Stream) -> Measured | None:
+        if not options.metrics:
+            return None
+        compared = rows if isinstance(rows, Rows) else rows.compared()
+        work = max(metric.work(len(compared.X)) for metric in options.metrics)
+        targets, weights = kept.once(_compared, compared, labels)
+        return Measured(read_only(targets), read_only(weights), work)
+
+    of_training = measured(rows)
     data = _data(rows, plan, dataset)
+    if isinstance(data, tuple):
+        data = _shared(data)
     if validation is None:
-        return Run(plan, data, parameters, task, measured, threads=options.threads)
-    seen = validation.counting().weighted()
+        return Material(plan, data, task, of_training, None, options.threads)
+    seen = kept.once(_seen, validation)
     plan_of_validation = problem.plan(seen, replace(task, what=layout.EVALUATE, batch_size=None, weighted=True))
-    of_validation = Validation(plan_of_validation, seen.packed(plan_of_validation), _measured(seen, options))
-    return Run(plan, data, parameters, task, measured, of_validation, options.threads)
+    seen_data = _shared(kept.packed(seen, plan_of_validation))
+    of_validation = Validation(plan_of_validation, seen_data, measured(seen))
+    return Material(plan, data, task, of_training, of_validation, options.threads)
 
 
-def _measured(rows: Rows | Stream, options: Options) -> Measured | None:
-    if not options.metrics:
-        return None
-    if not isinstance(rows, Rows):
-        rows = rows.compared()
-    work = max(metric.work(len(rows.X)) for metric in options.metrics)
+def _shared(data: Data) -> Data:
+    inputs, targets, weights = data
+    return read_only(inputs), read_only(targets), read_only(weights)
+
+
+def _seen(validation: Rows) -> Rows:
+    return validation.counting().weighted()
+
+
+def _compared(rows: Rows, labels: bool) -> tuple[Array, Array]:
+    """The targets row by row, if they are wanted the labels behind them, and the weights."""
     weights = rows.weighted().weights
     assert weights is not None
     targets = rows.given.reshape(-1)
-    if any(metric.part.of_labels for metric in options.metrics):
+    if labels:
         targets = np.concatenate([targets, rows.given.argmax(axis=1).astype(rows.dtype)])
-    return Measured(targets, weights, work)
+    return targets, weights
 
 
 def named_columns(task: Task, options: Options) -> dict[str, tuple[int, tuple[int, ...]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -84,3 +86,12 @@ def test_length_and_repr(rows):
     assert len(data) == 30
     assert repr(data) == "Dataset(30 rows, 2 features)"
     assert repr(fastnn.Dataset(*rows, np.ones(30))) == "Dataset(30 rows, 2 features, weighted)"
+
+
+def test_is_gone_when_nobody_has_it(rows):
+    """At once, with all that was packed of it: nothing refers back to it."""
+    data = fastnn.Dataset(*rows)
+    fastnn.mlp([2, 3, 1]).fit(data, validation_data=data, metrics=["mae"])
+    seen = weakref.ref(data)
+    del data
+    assert seen() is None

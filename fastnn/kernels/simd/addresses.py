@@ -12,7 +12,7 @@ from numba.core.typing import signature
 
 from fastnn.kernels.simd.types import VECTOR_BYTES, Pointer, compiled_form
 
-_LENGTHS: dict[int, int] = {}  # of what is at an address, for where nothing is compiled
+_BYTES: dict[int, int] = {}  # of the longest array that began at an address, for where nothing is compiled
 
 
 class _Place:
@@ -21,7 +21,7 @@ class _Place:
     def __init__(self, address: int, dtype: Any) -> None:
         self.__array_interface__ = {
             "data": (address, False),
-            "shape": (_LENGTHS[address],),
+            "shape": (_BYTES[address] // np.dtype(dtype).itemsize,),
             "typestr": np.dtype(dtype).str,
             "version": 3,
         }
@@ -31,7 +31,7 @@ def address_of(array: np.ndarray) -> int:
     """The address of an array's first number, for Python; the array is to be kept alive."""
     address = array.ctypes.data
     if numba.config.DISABLE_JIT:
-        _LENGTHS[address] = array.size
+        _BYTES[address] = max(array.nbytes, _BYTES.get(address, 0))
     return address
 
 

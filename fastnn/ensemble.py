@@ -1,0 +1,123 @@
+"""Networks that predict together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import checks
+from fastnn.many import Fits, fit_many
+from fastnn.network import Sequential
+
+Array = npt.NDArray[Any]
+
+
+class Ensemble(Sequence[Sequential]):
+    """Networks whose predictions are averaged; how far they are apart says how sure they are.
+
+    Networks that differ in their initial weights alone do (Lakshminarayanan, Pritzel and Blundell, 2017, "Simple
+    and scalable predictive uncertainty estimation using deep ensembles"). Of outputs that are probabilities, the
+    mean is again one.
+
+    Parameters
+    ----------
+    networks : Sequential networks with the same numbers of inputs and outputs, none of them twice.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If networks is not that.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = fastnn.datasets.circle(density=10)
+    >>> ensemble = Ensemble(fastnn.mlp([2, 8, 1], output="sigmoid", seed=seed) for seed in range(5))
+    >>> fits = ensemble.fit(X, y, epochs=500, optimizer=fastnn.Adam(0.05), loss="binary_cross_entropy")
+    >>> mean, spread = ensemble.predict([[0.0, 0.0], [9.0, 9.0]], return_std=True)
+    >>> mean.shape, bool(mean[0, 0] > 0.9)
+    ((2, 1), True)
+    """
+
+    def __init__(self, networks: Iterable[Sequential]) -> None:
+        self.networks: Sequence[Sequential] = tuple(checks.members(networks, "networks", Sequential))
+        first = self.networks[0]
+        for i, net in enumerate(self.networks):
+            if (net.inputs, net.outputs) != (first.inputs, first.outputs):
+                raise ValueError(
+                    f"networks[{i}] has {net.inputs} input(s) and {net.outputs} output(s), and networks[0] "
+                    f"{first.inputs} and {first.outputs}; they have to be the same for all"
+                )
+            if any(net is other for other in self.networks[:i]):
+                raise ValueError(f"networks[{i}] stands in the ensemble twice; it would count double")
+
+    def __len__(self) -> int:
+        return len(self.networks)
+
+    @overload
+    def __getitem__(self, at: int) -> Sequential: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Sequential]: ...
+
+    def __getitem__(self, at: int | slice) -> Sequential | Sequence[Sequential]:
+        return self.networks[at]
+
+    def __iter__(self) -> Iterator[Sequential]:
+        return iter(self.networks)
+
+    def __repr__(self) -> str:
+        first = self.networks[0]
+        return f"<Ensemble: {len(self)} networks, {first.inputs} inputs, {first.outputs} outputs>"
+
+    def fit(self, X: Any, y: Any = None, **options: Any) -> Fits:
+        """Train all networks at once.
+
+        Parameters
+        ----------
+        X, y, options : as ``fit_many`` takes them; ``each([...])`` makes them differ from network to network.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``fit_many`` does.
+        """
+        return fit_many(self.networks, X, y, **options)
+
+    @overload
+    def predict(self, X: Any, *, return_std: Literal[False] = False) -> Array: ...
+
+    @overload
+    def predict(self, X: Any, *, return_std: Literal[True]) -> tuple[Array, Array]: ...
+
+    def predict(self, X: Any, *, return_std: bool = False) -> Array | tuple[Array, Array]:
+        """The mean of what the networks predict.
+
+        Parameters
+        ----------
+        X : (n, inputs) numbers.
+        return_std : whether the spread is wanted too.
+
+        Returns
+        -------
+        (n, outputs) float64, the mean over the networks; with return_std (mean, spread), of which the spread is
+        the standard deviation over the networks, √(Σ(p - mean)²/m) for m of them, so that it is 0 for one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is not that.
+        """
+        wanted = checks.truth(return_std, "return_std")
+        # Welford's way, which needs no memory for all predictions and loses no digits where they are close.
+        mean = self.networks[0].predict(X).astype(np.float64)
+        squares = np.zeros_like(mean)
+        for count, net in enumerate(self.networks[1:], 2):
+            before = net.predict(X) - mean
+            mean += before / count
+            if wanted:
+                squares += before * before * ((count - 1) / count)
+        return (mean, np.sqrt(squares / len(self))) if wanted else mean

@@ -1,0 +1,408 @@
+"""``fit_many``: many networks are trained at once, over all cores."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import checks, compiled, training
+from fastnn.callbacks import EarlyStopping
+from fastnn.dataset import Kept
+from fastnn.fitting import ask, is_shown, seed_of
+from fastnn.history import History
+from fastnn.kernels import layout
+from fastnn.kernels import many as kernels
+from fastnn.kernels.simd import address_of
+from fastnn.loss_kinds import Loss
+from fastnn.network import Sequential
+from fastnn.optimizers import Optimizer
+from fastnn.plan import aligned_zeros
+from fastnn.progress import Bar
+from fastnn.running import Run, memory_of_crew
+from fastnn.threads import Helpers, allowed, reserve
+
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+
+SECONDS_BETWEEN_LOOKS = 0.05
+MOST_NAMED = 5  # networks in a warning
+
+
+@dataclass(frozen=True)
+class Each:
+    """An argument of ``fit_many`` that differs from network to network."""
+
+    values: tuple[Any, ...] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"each({checks.shown(list(self.values))})"
+
+
+def each(values: Iterable[Any]) -> Each:
+    """A value for each network, in their order, wherever ``fit_many`` takes one value for all.
+
+    Raises
+    ------
+    TypeError
+        If values are no list (or array, whose rows are taken) or the like.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> each([fastnn.SGD(0.1), fastnn.SGD(1.0)])
+    each([SGD(0.1), SGD(1.0)])
+    """
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, dict)):
+        raise TypeError(f"each() is given {checks.shown(values)}; a list with a value for each network is needed")
+    return Each(tuple(values))
+
+
+@dataclass(frozen=True, repr=False)
+class Fits(Sequence[History]):
+    """What ``fit_many`` did: a sequence of the networks' histories, in their order.
+
+    Attributes
+    ----------
+    networks : the networks, as they were given.
+    histories : the History of each, which is ``network.history`` too.
+    values : (networks,) of each the loss by which they are compared: that of its validation rows if all have some,
+        else that of training; of its last epoch, or of its best if early stopping went back to that. Infinite
+        for a network that diverged.
+    threads : how many worked.
+    compile_seconds, run_seconds : seconds spent on compiling, and on all the rest.
+    """
+
+    networks: tuple[Sequential, ...]
+    histories: tuple[History, ...]
+    values: Doubles
+    threads: int
+    compile_seconds: float
+    run_seconds: float
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+    @overload
+    def __getitem__(self, at: int) -> History: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[History]: ...
+
+    def __getitem__(self, at: int | slice) -> History | Sequence[History]:
+        return self.histories[at]
+
+    @property
+    def statuses(self) -> list[str]:
+        """The status of each network's history."""
+        return [history.status for history in self.histories]
+
+    @property
+    def diverged(self) -> list[int]:
+        """The numbers of the networks whose loss was no longer finite."""
+        return [i for i, status in enumerate(self.statuses) if status == "diverged"]
+
+    @property
+    def best(self) -> int:
+        """The number of the network with the smallest of ``values``; ValueError if all diverged."""
+        if not np.isfinite(self.values).any():
+            raise ValueError("all networks diverged; none is the best")
+        return int(np.argmin(self.values))
+
+    @property
+    def samples_per_second(self) -> float:
+        """Samples trained on, of all networks and epochs, for each second of running."""
+        return sum(h.samples_per_second * h.run_seconds for h in self.histories) / self.run_seconds
+
+    def __repr__(self) -> str:
+        counts = [f"{self.statuses.count(status)} {status}" for status in dict.fromkeys(self.statuses)]
+        best = f", best: {self.best} with {self.values[self.best]:.4g}" if np.isfinite(self.values).any() else ""
+        return (
+            f"<Fits: {', '.join(counts)}{best}, {self.run_seconds:.3g} s, {self.samples_per_second:.3g} samples/s>"
+        )
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A network, and what is to be done with it."""
+
+    net: Sequential
+    options: training.Options
+    run: Run
+
+
+def fit_many(
+    networks: Iterable[Sequential],
+    X: Any,
+    y: Any = None,
+    *,
+    epochs: int | Each = 1,
+    batch_size: int | Each | None = None,
+    optimizer: Optimizer | str | Each | None = None,
+    loss: str | Loss | Each = "mse",
+    shuffle: bool | Each = True,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    validation_data: Any = None,
+    validation_split: float | Each | None = None,
+    metrics: Any = (),
+    early_stopping: EarlyStopping | Each | None = None,
+    seed: int | Each | None = None,
+    threads: int | None = None,
+    verbose: int = 1,
+) -> Fits:
+    """Train many networks at once, each on one thread, over all cores.
+
+    Each gets, to the last bit, the parameters and the history that ``network.fit`` alone would give it, whatever
+    the number of threads. Networks may differ in everything: layers, dtype, seed. All arguments but ``threads``
+    and ``verbose`` may differ too: ``each([...])`` stands for a value for each network.
+
+    Ctrl-C ends it within a fraction of a second; all networks have the parameters of their last finished update
+    then, and their histories tell how far they got. A network whose loss is no longer finite keeps its last
+    finite parameters, and the others go on; one warning names them in the end. What looks on during training
+    (``log_every``, callbacks, checkpoints) is for a single ``fit``.
+
+    Parameters
+    ----------
+    networks : Sequential networks, none of them twice.
+    X, y : the rows, or a Dataset in place of both, as ``fit`` takes them; packed once for all networks.
+    epochs, batch_size, optimizer, loss, shuffle, sample_weight, class_weight, validation_data, validation_split, \
+metrics, early_stopping, seed : as ``fit`` takes them.
+    threads : how many work, at most one for each network. Without a number, as many as FASTNN_NUM_THREADS says, or
+        else as the process may use.
+    verbose : 1 shows on a terminal (stderr) how far it has got if it takes longer than a second; 0 does not.
+
+    Returns
+    -------
+    Fits : the histories, in the order of the networks, and which network is the best.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not that, for any of the networks, before any of them is changed.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = fastnn.datasets.circle(density=10)
+    >>> networks = [fastnn.mlp([2, 4, 1], output="sigmoid", seed=seed) for seed in range(8)]
+    >>> fits = fit_many(networks, X, y, epochs=2000, optimizer=fastnn.SGD(10.0))
+    >>> len(fits), bool(fits[fits.best].loss[-1] < 0.01)
+    (8, True)
+
+    Another learning rate for each:
+
+    >>> rates = [fastnn.SGD(0.1 * 2**i) for i in range(8)]
+    >>> fits = fit_many(networks, X, y, epochs=100, optimizer=fastnn.each(rates))
+    """
+    nets = checks.members(networks, "networks", Sequential)
+    _refuse_twice(nets)
+    most = allowed(threads)
+    bar = Bar() if is_shown(verbose) else None
+    arguments = {
+        "X": X,
+        "y": y,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "loss": loss,
+        "shuffle": shuffle,
+        "sample_weight": sample_weight,
+        "class_weight": class_weight,
+        "validation_data": validation_data,
+        "validation_split": validation_split,
+        "metrics": metrics,
+        "early_stopping": early_stopping,
+        "seed": seed,
+    }
+    for name, value in arguments.items():
+        if isinstance(value, Each) and len(value.values) != len(nets):
+            raise ValueError(
+                f"{name} is each() of {len(value.values)} value(s), and there are {len(nets)} networks"
+            )
+    compiling, start = compiled.seconds_spent(), time.perf_counter()
+    members = _members(nets, arguments)
+    crew = _Crew([member.run for member in members], min(most, len(members)))
+    crew.compile()
+    compile_seconds = compiled.seconds_spent() - compiling
+    try:
+        crew.work(bar)
+    finally:
+        for member, seconds in zip(members, crew.seconds(), strict=True):
+            run, options = member.run, member.options
+            run.compile_seconds = compile_seconds
+            training.conclude(run, member.net.parameters, options, run.status not in ("diverged", "interrupted"))
+            member.net.history = training.history_of(run, options, seconds)
+    histories = tuple(member.net.history for member in members if member.net.history is not None)
+    seconds = time.perf_counter() - start - compile_seconds
+    fits = Fits(tuple(nets), histories, _values(members, histories), crew.threads, compile_seconds, seconds)
+    _warn(fits.diverged, len(fits))
+    return fits
+
+
+def _refuse_twice(nets: Sequence[Sequential]) -> None:
+    first: dict[int, int] = {}
+    for i, net in enumerate(nets):
+        if first.setdefault(id(net), i) != i:
+            raise ValueError(f"networks[{i}] is networks[{first[id(net)]}], which cannot be trained twice at once")
+
+
+def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Member]:
+    """All checks, and all memory; what networks have in common is made once."""
+    kept = Kept()
+    made: dict[Any, tuple[training.Options, training.Material]] = {}
+    members = []
+    for i, net in enumerate(nets):
+        own = {name: value.values[i] if isinstance(value, Each) else value for name, value in arguments.items()}
+        seed = own.pop("seed")
+        try:
+            seed = seed_of(net, seed)
+            of_split = None if own["validation_split"] is None else seed
+            key = net.inputs, net.shapes, net.dtype, of_split, *map(id, own.values())
+            if key not in made:
+                asked = ask(net, **own, seed=seed, threads=1, kept=kept)
+                dataset = kept if asked.dataset is None else asked.dataset
+                material = training.prepare(
+                    asked.problem, asked.rows, dataset, asked.validation, asked.options, kept
+                )
+                made[key] = asked.options, material
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"networks[{i}]: {error}") from None
+        options, material = made[key]
+        members.append(_Member(net, options, material.with_seed(seed).run(net.parameters)))
+    return members
+
+
+class _Table:
+    """Runs of one dtype, for the compiled loop that goes through them."""
+
+    def __init__(self, runs: Sequence[Run], address_of: Any) -> None:
+        # The longest first: a thread that begins with one of them last would have the others wait for it.
+        self.runs = sorted(runs, key=_work, reverse=True)
+        self.dtype = runs[0].plan.dtype
+        rows = [[*map(address_of, run.arrays), run.first_budget, 0] for run in self.runs]
+        self.rows = np.array(rows, np.int64)
+        self.control = np.zeros(kernels.CONTROL, np.int64)
+        self.control[kernels.ROWS] = len(self.runs)
+        self.scratch_length = max(run.scratch_length for run in self.runs)
+
+    def arguments(self) -> tuple[Any, ...]:
+        """What the compiled loop is given, with memory for one thread."""
+        scratch = aligned_zeros(self.scratch_length, self.dtype)
+        return self.rows.reshape(-1), self.control, scratch, memory_of_crew(1, 0, 0, self.dtype)
+
+
+def _work(run: Run) -> int:
+    return run.task.epochs * int(run.plan.numbers[layout.SAMPLES]) * run.plan.vector_length
+
+
+class _Crew:
+    """Threads that work on runs. It can be shown on a Bar.
+
+    Attributes
+    ----------
+    threads : how many did.
+    """
+
+    threads = 0
+
+    def __init__(self, runs: Sequence[Run], threads: int) -> None:
+        self.runs = runs
+        self._addresses: dict[int, int] = {}  # by the arrays' ids; many are shared
+        kinds = dict.fromkeys(run.plan.dtype for run in runs)
+        self._tables = [_Table([run for run in runs if run.plan.dtype == kind], self._address) for kind in kinds]
+        self._arguments = [[table.arguments() for table in self._tables] for _ in range(threads)]
+
+    def _address(self, array: Array) -> int:
+        if id(array) not in self._addresses:
+            self._addresses[id(array)] = address_of(array)
+        return self._addresses[id(array)]
+
+    def compile(self) -> None:
+        """Compile what is needed, or load what is on disk."""
+        for table, arguments in zip(self._tables, self._arguments[0], strict=True):
+            compiled.train_many.prepare(table.dtype, *arguments)
+
+    def work(self, bar: Bar | None) -> None:
+        """Run all to their ends, or until this is interrupted."""
+        helpers = Helpers()
+        if bar is not None:
+            bar.begin(self)
+        try:
+            with reserve(len(self._arguments)) as granted:
+                self.threads = helpers.start(granted, self._go_through)
+                if self.threads == 0:
+                    raise RuntimeError("fit_many needs at least one thread, and the system has none left")
+                working = True
+                while working:
+                    working = helpers.wait(SECONDS_BETWEEN_LOOKS)
+                    if bar is not None:
+                        bar.look(self)
+        finally:
+            for table in self._tables:
+                table.control[kernels.STOP] = 1
+            helpers.join()
+            if bar is not None:
+                bar.end(self)
+
+    def _go_through(self, number: int) -> None:
+        for arguments in self._arguments[number - 1]:
+            compiled.train_many(*arguments)
+
+    def seconds(self) -> Iterator[float]:
+        """How long each run took; those that nobody has begun, next to nothing."""
+        found = {
+            id(run): row[kernels.NANOSECONDS]
+            for table in self._tables
+            for run, row in zip(table.runs, table.rows, strict=True)
+        }
+        return (1e-9 * max(1, int(found[id(run)])) for run in self.runs)
+
+    @property
+    def samples(self) -> int:
+        """How many samples have been trained on, each as often as it was."""
+        return sum(run.samples for run in self.runs)
+
+    @property
+    def share(self) -> float:
+        """How much of all is done, from 0 to 1."""
+        done = sum(_work(run) * (run.share if run.running else 1.0) for run in self.runs)
+        return done / sum(map(_work, self.runs))
+
+    @property
+    def running(self) -> bool:
+        """Whether there is anything left to do."""
+        return sum(int(table.control[kernels.ENDED]) for table in self._tables) < len(self.runs)
+
+    def told(self) -> list[str]:
+        """For people: how many networks are done."""
+        return [f"{sum(not run.running for run in self.runs)}/{len(self.runs)} networks"]
+
+
+def _values(members: Sequence[_Member], histories: Sequence[History]) -> Doubles:
+    """What the networks are compared by."""
+    validated = all(history.val_loss is not None for history in histories)
+    values = np.full(len(histories), np.inf)
+    for i, (member, history) in enumerate(zip(members, histories, strict=True)):
+        losses = history.val_loss if validated else history.loss
+        stopping = member.options.stopping
+        if history.status != "diverged" and losses is not None:
+            restored = stopping is not None and stopping.restore_best and history.best_epoch
+            values[i] = losses[restored - 1 if restored else -1]
+    return values
+
+
+def _warn(diverged: Sequence[int], count: int) -> None:
+    if diverged:
+        named = ", ".join(map(str, diverged[:MOST_NAMED])) + (", …" if len(diverged) > MOST_NAMED else "")
+        warnings.warn(
+            f"the loss of {len(diverged)} of {count} networks was no longer finite (networks {named}); they keep "
+            "their last finite parameters. Try smaller learning rates, or scale inputs and targets to about 1",
+            RuntimeWarning,
+            stacklevel=3,
+        )
