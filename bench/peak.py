@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, partial
+from itertools import pairwise
 from typing import Any
 
 import numba
 import numpy as np
 
+import fastnn
 from bench.interleave import SECONDS, epochs_for, in_turns, median
 from bench.problems import Problem
 from bench.subjects import FASTNN_ALONE, agreed
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import FOUR, LANES, add_outer, load_rows, pointer, store, width, zeros
 
-WIDE = (Problem("circle", (2, 64, 64, 1), 100), Problem("circle", (2, 256, 256, 1), 100))
+WIDE = (
+    Problem("circle", (2, 64, 64, 1), 100),
+    Problem("circle", (2, 256, 256, 1), 100),
+    Problem("circle", (2, 512, 512, 1), 30),
+    Problem("circle", (2, 1024, 1024, 1), 30),
+)
+BATCHES = (64, 256)  # for many inputs and outputs, beside all rows at once
+MANY, ROWS = (64, 1024, 1024, 10), 1024
 
 
 @cache
@@ -52,13 +62,39 @@ class Fma:
         return 2 * 2 * len(self.numbers)
 
 
-def operations(problem: Problem) -> int:
+def operations(network: Sequence[int], samples: int) -> int:
     """Multiplications and additions of the matrix products of an epoch, and nothing else that is done in it.
 
     Per sample and layer 2·I·O each for forward, the gradient by the weights, and (not in the first) by the inputs.
     """
-    products = [i * o for i, o in zip(problem.network, problem.network[1:], strict=False)]
-    return problem.samples * 2 * (3 * sum(products) - products[0])
+    products = [i * o for i, o in pairwise(network)]
+    return samples * 2 * (3 * sum(products) - products[0])
+
+
+class ManyInputs:
+    """Two layers of 1,024 units between many inputs and several outputs, which no problem of the grid has."""
+
+    def __init__(self, dtype: str, batch_size: int | None) -> None:
+        numbers = np.random.default_rng(0)
+        X, y = numbers.standard_normal((ROWS, MANY[0])), numbers.standard_normal((ROWS, MANY[-1]))
+        self.data, self.batch_size = fastnn.Dataset(X, y), batch_size
+        self.net = fastnn.mlp(MANY, activation="relu", dtype=dtype, seed=0)
+        self.start = self.net.parameters.copy()
+
+    @property
+    def name(self) -> str:
+        """The network's sizes in one word, and how many rows a batch has."""
+        return "-".join(map(str, MANY)) + f" in batches of {self.batch_size or ROWS}"
+
+    def run(self, epochs: int) -> Sequence[float]:
+        """Train from the start."""
+        self.net.parameters = self.start
+        sgd = fastnn.SGD(1e-3)
+        history = self.net.fit(
+            self.data, epochs=epochs, batch_size=self.batch_size, optimizer=sgd, loss="mse", threads=1
+        )
+        assert history.status == "finished"
+        return history.loss
 
 
 def measure(dtype: str, rounds: int, seconds: float = SECONDS) -> list[dict[str, Any]]:
@@ -71,7 +107,11 @@ def measure(dtype: str, rounds: int, seconds: float = SECONDS) -> list[dict[str,
         run = agreed(problem, FASTNN_ALONE[dtype]).run
         epochs = epochs_for(run, seconds, problem.epochs_to_agree)
         runs[problem.name] = partial(run, epochs)
-        work[problem.name] = epochs * operations(problem)
+        work[problem.name] = epochs * operations(problem.network, problem.samples)
+    for batch_size in (None, *BATCHES):
+        many = ManyInputs(dtype, batch_size)
+        epochs = epochs_for(many.run, seconds, 1)
+        runs[many.name], work[many.name] = partial(many.run, epochs), epochs * operations(MANY, ROWS)
     taken = in_turns(runs, rounds)
     speed = {name: work[name] / taken[name] / 1e9 for name in runs}
     return [

@@ -11,7 +11,18 @@ from bench.large import SMALL
 from bench.many import ON_ONE, VMAP
 from bench.start import FIRST_TIME, FIT_NAME
 from bench.store import Results
-from bench.tables import ORDER, Row, accuracies, best_layouts, best_of_many, number, quoted, rows_of, table
+from bench.tables import (
+    ORDER,
+    Row,
+    accuracies,
+    best_layouts,
+    best_of_many,
+    number,
+    quoted,
+    rows_of,
+    sizes_in_words,
+    table,
+)
 
 OVER_DIGITS = {("scikit-learn", "float64"): 6.0, ("PyTorch", "float32"): 15.0, ("JAX", "float32"): 1.8}
 OVER_NUMBA = {"import fastnn": 0.1, "fastnn train circle": 0.7, FIT_NAME: 0.8}
@@ -176,7 +187,7 @@ def _many(results: Results) -> Iterator[Promise]:
 def _others(results: Results) -> Iterator[Promise]:
     for row in rows_of(results, "peak"):
         if row["what"] != "peak" and row["dtype"] == "float64":
-            yield Promise(f"[{row['what'].replace('-', ', ')}] float64: share of FMA peak", row["share"], 0.5)
+            yield Promise(f"{sizes_in_words(row['what'])} float64: share of FMA peak", row["share"], 0.5)
     start = {row["what"]: row for row in rows_of(results, "start")}
     for what, bound in OVER_NUMBA.items():
         if what in start:

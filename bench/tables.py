@@ -292,15 +292,21 @@ def start(results: Results) -> str:
     )
 
 
+def sizes_in_words(what: str) -> str:
+    """Of a network's sizes in one word, and what may follow: for people."""
+    network, _, rest = what.partition(" ")
+    return f"[{network.replace('-', ', ')}] {rest}".strip()
+
+
 def peak(results: Results) -> str:
     """GFLOP/s beside what one core can do at most."""
     rows = {(row["what"], row["dtype"]): row for row in rows_of(results, "peak")}
     lines = []
     for what in dict.fromkeys(what for what, _ in rows):
-        name = "multiply and add alone" if what == "peak" else f"training [{what.replace('-', ', ')}]"
+        name = "multiply and add alone" if what == "peak" else f"training {sizes_in_words(what)}"
         found = [rows[what, dtype] for dtype in ("float64", "float32")]
         lines.append([name, *(f"{number(row['gflops'])} ({100 * row['share']:.0f} %)" for row in found)])
-    return table(["GFLOP/s on one core, density 100", "float64", "float32"], lines)
+    return table(["GFLOP/s on one core", "float64", "float32"], lines)
 
 
 def sizes(results: Results) -> str:

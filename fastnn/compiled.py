@@ -337,6 +337,15 @@ class EntryFunction:
             self._function = kept_on_disk(compiled)
             self._ready.add(dtype)
 
+    def folder(self) -> str:
+        """Where its compiled code is kept; OSError if no folder can be written to."""
+        try:
+            return str(self._function.stats.cache_path)
+        except RuntimeError as error:
+            raise OSError(
+                f"compiled code cannot be kept on disk ({error}); NUMBA_CACHE_DIR names a folder"
+            ) from None
+
     @property
     def specialisations(self) -> int:
         """For how many kinds of arguments there is machine code in this process."""

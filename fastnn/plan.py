@@ -15,8 +15,9 @@ from fastnn.kernels import activations, bounds, layout, regularizing_layers
 from fastnn.kernels.simd import LANES, VECTOR_BYTES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
-# short enough that all its rows stay in the cache. Measured from [2, 4, 1] to [2, 256, 256, 1].
-MOST_ROW_BYTES, LEAST_ROW_BYTES = 3072, 512
+# short enough that all its rows stay in the cache. Measured from [2, 4, 1] to [64, 1024, 1024, 10], for which the
+# rows do not stay in the cache, but each tile has to go through all the weights.
+MOST_ROW_BYTES, LEAST_ROW_BYTES = 3072, 1024
 TILE_BYTES = 2 << 20
 # Packed data beyond this come from memory, tile by tile: it is worth asking for the next one early. For less it
 # costs 5 % (all measured with [2, 4, 1], densities 30 to 1000).

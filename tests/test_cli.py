@@ -11,12 +11,13 @@ import subprocess
 import sys
 import zipfile
 
+import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import fastnn
-from fastnn import schedules
+from fastnn import compiled, schedules
 from fastnn.activations import ACTIVATIONS
 from fastnn.cli import learning, main, model, scaling, table, train
 from fastnn.cli.picture import picture
@@ -762,11 +763,49 @@ def test_help_needs_neither_pandas_nor_the_reference(run_python):
     )
 
 
-def test_warmup_says_what_is_ready(run):
-    status, out, _ = run("warmup", "--dtype", "float64")
-    assert status == 0
-    if not out.startswith("Nothing to do"):  # NUMBA_DISABLE_JIT
-        assert re.match(r"training    float64  (ready|compiled) .*\nprediction  float64  (ready|compiled) ", out)
+@pytest.mark.compiled
+@pytest.mark.slow
+def test_warmup_compiles_what_later_processes_need(run_python, tmp_path):
+    warm = "from fastnn.cli import main; raise SystemExit(main(['warmup', '--dtype', 'float32']))"
+    first, second = (run_python(warm, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert re.fullmatch(
+        r"(\d of 2  (training and prediction|common parts) +float32  compiled +[\d.]+ (s|ms)\n){2}"
+        rf"All compiled in [\d.]+ s; it is kept in {re.escape(str(tmp_path))}.*\n",
+        first.stdout,
+    )
+    assert (first.stderr, second.stderr) == ("", "")
+    assert second.stdout.count("ready  ") == 2
+    assert "All was ready; checked in " in second.stdout
+    used = run_python(
+        "import fastnn\n"
+        "from numba.core import event\n"
+        "net = fastnn.mlp([1, 3, 2], activation='tanh', output='softmax', dtype='float32')\n"
+        "with event.install_recorder('numba:compile') as recorder:\n"
+        "    net.fit([[1.0], [2.0]], [0, 1], loss='cross_entropy', optimizer='adam', metrics=['accuracy'])\n"
+        "    net.predict([[1.0]])\n"
+        "print(len(recorder.buffer))\n",
+        NUMBA_CACHE_DIR=str(tmp_path),
+    )
+    assert used.stdout == "0\n"
+
+
+def test_warmup_without_compilation(run, monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    status, out, _ = run("warmup")
+    assert (status, out.split(":")[0]) == (0, "Nothing to do")
+
+
+@pytest.mark.compiled
+def test_warmup_compiles_nothing_that_cannot_be_kept(run, monkeypatch):
+    def refuse(self, **cache):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(compiled, "train", compiled.EntryFunction(lambda digest: None, "nothing", "no time"))
+    monkeypatch.setattr(compiled.EntryFunction, "_compiler", refuse)
+    status, out, err = run("warmup")
+    assert (status, out) == (2, "")
+    assert err.startswith("fastnn: compiled code cannot be kept on disk (cannot cache function")
+    assert err.endswith("NUMBA_CACHE_DIR names a folder\n")
 
 
 @pytest.mark.compiled

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
+import sys
 import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from multiprocessing import get_context
 
-from fastnn.cli.options import Commands, dtypes, formatter
+from fastnn.cli.options import Commands, formatter
 from fastnn.cli.words import duration
 
 EXAMPLES = """\
@@ -17,7 +25,14 @@ Compiled code is kept on disk, for this version of fastnn, of Numba and of Pytho
 for this kind of processor. The folder can be chosen with NUMBA_CACHE_DIR.
 """
 
-SECONDS_OF_LOADING = 1.0  # at most; what took longer was compiled
+DTYPES = ("float64", "float32")
+LOOPS, PARTS = "training and prediction", "common parts"  # the longer first, so that no process waits for it alone
+
+# What most networks are made of; the rest is compiled when it is first used.
+COMMON_ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softmax")
+COMMON_LOSSES = ("mse", "half_sse", "cross_entropy", "binary_cross_entropy")
+COMMON_OPTIMIZERS = ("sgd", "adam")
+COMMON_METRICS = ("accuracy", "mae", "r2")
 
 
 def add(commands: Commands) -> None:
@@ -25,34 +40,112 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "warmup",
         help="compile ahead",
-        description="Compiles training and prediction ahead, so that the first use does not wait for it.",
+        description="Compiles training, prediction and all their common parts ahead, so that the first use does "
+        "not wait for it. What is on disk already is left as it is.",
         epilog=EXAMPLES,
         formatter_class=formatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--dtype", metavar="NAME", help="float64 or float32 (both)")
+    parser.add_argument("--dtype", metavar="NAME", default="all", help="float64, float32 or all (default: all)")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of one piece of the work."""
+
+    kind: str
+    dtype: str
+    seconds: float
+    compiled: int  # how many functions; 0: all were on disk
+    warning: str  # "": none
 
 
 def run(options: argparse.Namespace) -> int:
     """Compile or load; the exit status."""
     import numba
 
-    import fastnn
+    from fastnn import compiled, threads
 
-    nets = [fastnn.mlp([1, 1], dtype=dtype) for dtype in dtypes(options.dtype)]
+    if options.dtype not in (*DTYPES, "all"):
+        raise ValueError(f"dtype is {options.dtype!r}; float64, float32 and all are known")
     if numba.config.DISABLE_JIT:
         print("Nothing to do: NUMBA_DISABLE_JIT is set, so nothing is compiled.")
         return 0
-    compiled = 0
-    for net in nets:
-        training = net.fit([[0.0]], [0.0]).compile_seconds
-        start = time.perf_counter()
-        net.predict([[0.0]])
-        prediction = time.perf_counter() - start
-        for what, seconds in (("training", training), ("prediction", prediction)):
-            how = "compiled" if seconds > SECONDS_OF_LOADING else "ready"
-            compiled += how == "compiled"
-            print(f"{what:10}  {net.dtype}  {how:8}  {duration(seconds):>7}", flush=True)
-    if compiled:
-        print("What was compiled is kept on disk; from now on it is only loaded.")
+    folder = compiled.train.folder()
+    wanted = [(kind, dtype) for kind in (LOOPS, PARTS) for dtype in DTYPES if options.dtype in (dtype, "all")]
+    start = time.perf_counter()
+    found = _all(wanted, min(threads.cores(), len(wanted)))
+    seconds = time.perf_counter() - start
+    for message in dict.fromkeys(done.warning for done in found if done.warning):
+        print(f"fastnn: {message}", file=sys.stderr)
+    number = sum(done.compiled for done in found)
+    how = "compiled" if number else "was ready; checked"
+    print(f"All {how} in {duration(seconds)}; it is kept in {folder}")
     return 0
+
+
+def _all(wanted: list[tuple[str, str]], processes: int) -> list[Done]:
+    """In processes, since each compiles with one thread at a time; a line for what is done."""
+    found = []
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        try:
+            for future in as_completed([pool.submit(prepare, kind, dtype) for kind, dtype in wanted]):
+                done = future.result()
+                found.append(done)
+                how = "compiled" if done.compiled else "ready"
+                of_all = f"{len(found)} of {len(wanted)}"
+                print(f"{of_all}  {done.kind:27}  {done.dtype}  {how:8}  {duration(done.seconds):>7}", flush=True)
+        except BrokenProcessPool:
+            raise OSError("a process that compiled was ended from outside; was there too little memory?") from None
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
+
+
+def prepare(kind: str, dtype: str) -> Done:
+    """Compile or load all of a kind, in a process that does nothing else."""
+    from numba.core import event
+
+    start = time.perf_counter()
+    # Whoever warms up knows that it compiles; what went wrong is told at the end.
+    with (
+        redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(record=True) as caught,
+        event.install_recorder("numba:compile") as recorder,
+    ):
+        warnings.simplefilter("always", RuntimeWarning)
+        (_prepare_loops if kind == LOOPS else _prepare_parts)(dtype)
+    warned = [str(one.message) for one in caught if issubclass(one.category, RuntimeWarning)]
+    return Done(kind, dtype, time.perf_counter() - start, len(recorder.buffer) // 2, "; ".join(warned[:1]))
+
+
+def _prepare_loops(dtype: str) -> None:
+    import fastnn
+
+    net = fastnn.mlp([1, 1], dtype=dtype)
+    net.fit([[0.0], [1.0]], [0.0, 1.0], validation_split=0.5)
+    net.predict([[0.0]])
+
+
+def _prepare_parts(dtype: str) -> None:
+    import numpy as np
+
+    from fastnn import parts
+    from fastnn.activations import ACTIVATIONS
+    from fastnn.kernels import metrics
+    from fastnn.loss_kinds import LOSSES
+    from fastnn.metrics import METRICS
+    from fastnn.optimizers import OPTIMIZERS
+
+    numbers = np.dtype(dtype)
+    for name in COMMON_ACTIVATIONS:
+        ACTIVATIONS[name].address(numbers)
+    for name in COMMON_LOSSES:
+        for formula in LOSSES[name].formulas.values():
+            pattern = parts.row_loss if formula.coupled else parts.elementwise_loss
+            parts.address_of(pattern, formula.kernel, numbers)
+    for name in COMMON_OPTIMIZERS:
+        parts.address_of(parts.optimizer, OPTIMIZERS[name].kernel, numbers)
+    for name in COMMON_METRICS:
+        parts.address_of(parts.metric, getattr(metrics, METRICS[name].kernel), numbers)

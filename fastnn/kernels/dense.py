@@ -2,7 +2,8 @@
 
 I inputs, O outputs, S samples (whole vectors). Rows of samples are ``stride`` numbers apart: x (I, S),
 z and d (O, S). Weights are (I, O), row by row. Products are accumulated in registers, a block of units by a
-few vectors at a time, always in the same order, so that a sample's result does not depend on its block.
+few vectors at a time, always in the same order, so that a sample's result does not depend on its block: what goes
+on from sums in memory goes on where these ended.
 """
 
 from __future__ import annotations
@@ -14,19 +15,34 @@ from fastnn.kernels.simd import (
     FOUR,
     ONE,
     TWO,
+    VECTOR_BYTES,
     add_outer,
     add_outer_spread,
     add_rows,
+    load,
+    load_block,
     load_columns,
     load_rows,
     offset,
     put_totals,
+    room,
     spread_rows,
+    store,
     store_block,
     times_stored,
     width,
     zeros,
 )
+
+# Weights that do not stay in the cache between two blocks of samples are copied out, a panel at a time, for all
+# samples of the tile: in a row's own order those of 4 units lie a row apart, where they compete for a few places.
+PANEL_FROM_BYTES = 1 << 20  # a second-level cache
+PANEL_VECTORS = 4  # units of a panel: whole cache lines of each row
+PANEL_TERMS = 128  # inputs of a panel: the samples' rows for them, and what 4 units need, stay in the first level
+PANEL = PANEL_VECTORS * PANEL_TERMS
+
+# Inputs whose rows stay in the cache while the gradient by their weights is computed for all outputs.
+INPUT_BLOCK = 32
 
 
 @inlined
@@ -37,17 +53,22 @@ def _block(
     out: Any,
     stride: int,
     terms: int,
-    strides: tuple,
+    by_term: int,
+    by_unit: int,
+    by_start: int,
+    goes_on: bool,
     times: bool,
     units: tuple,
     vectors: tuple,
 ) -> None:
     """Overwrite out[u, t] with start[u] + Σ_k weights[k, u]·x[k, t], for a few units and vectors.
 
-    With ``times``, that is multiplied by what out[u, t] was.
+    If it ``goes_on``, what out[u, t] was takes the place of start[u]. With ``times``, the sum is multiplied by it.
     """
-    by_term, by_unit, by_start = strides
-    sums = spread_rows(start, by_start, units, vectors)
+    if goes_on:
+        sums = load_block(out, stride, units, vectors)
+    else:
+        sums = spread_rows(start, by_start, units, vectors)
     for k in range(terms):
         columns = load_columns(x, k * stride, vectors)
         sums = add_outer_spread(sums, offset(weights, k * by_term), by_unit, units, columns)
@@ -64,12 +85,14 @@ def _products(
     out: Any,
     shape: tuple,
     terms: int,
-    strides: tuple,
+    by_term: int,
+    by_unit: int,
+    by_start: int,
+    goes_on: bool,
     times: bool,
 ) -> None:
     """The same for all units and vectors, in blocks; shape is (stride, S, units)."""
     stride, samples, units = shape
-    _, by_unit, by_start = strides
     lanes = width(x)
     for t in range(0, samples, 2 * lanes):
         xt = offset(x, t)
@@ -79,29 +102,52 @@ def _products(
             w, s, o = offset(weights, u * by_unit), offset(start, u * by_start), offset(out, u * stride + t)
             if u + 4 <= units:
                 if two:
-                    _block(xt, w, s, o, stride, terms, strides, times, FOUR, TWO)
+                    _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, FOUR, TWO)
                 else:
-                    _block(xt, w, s, o, stride, terms, strides, times, FOUR, ONE)
+                    _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, FOUR, ONE)
                 u += 4
             else:
                 if two:
-                    _block(xt, w, s, o, stride, terms, strides, times, ONE, TWO)
+                    _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, ONE, TWO)
                 else:
-                    _block(xt, w, s, o, stride, terms, strides, times, ONE, ONE)
+                    _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, ONE, ONE)
                 u += 1
+
+
+@kernel
+def _wide_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
+    """The same as ``forward``, panel by panel; units that are no whole vectors from where their weights are."""
+    stride, samples, units = shape
+    lanes = width(x)
+    panel, most = room(weights, PANEL), PANEL_VECTORS * lanes
+    for u in range(0, units, most):
+        count = min(most, units - u)
+        for i in range(0, inputs, PANEL_TERMS):
+            terms = min(PANEL_TERMS, inputs - i)
+            w, by_term = offset(weights, i * units + u), units
+            if count % lanes == 0:
+                for k in range(terms):
+                    for v in range(0, count, lanes):
+                        store(panel, k * most + v, load(w, k * units + v))
+                w, by_term = panel, most
+            xi, bu, zu = offset(x, i * stride), offset(bias, u), offset(z, u * stride)
+            _products(xi, w, bu, zu, (stride, samples, count), terms, by_term, 1, 1, i > 0, False)
 
 
 @kernel
 def forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
     """Overwrite z (O, S) with weightsᵀ·x + bias; shape is (stride, S, O)."""
-    _products(x, weights, bias, z, shape, inputs, (shape[2], 1, 1), False)
+    if inputs * shape[2] * VECTOR_BYTES > PANEL_FROM_BYTES * width(x):
+        _wide_forward(x, weights, bias, z, shape, inputs)
+    else:
+        _products(x, weights, bias, z, shape, inputs, shape[2], 1, 1, False, False)
 
 
 @kernel
 def backward_inputs(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inputs: int) -> None:
     """Multiply dx (I, S) by weights·d; shape is (stride, S, O), and ``zero`` points to a 0."""
     stride, samples, outputs = shape
-    _products(d, weights, zero, dx, (stride, samples, inputs), outputs, (1, outputs, 0), True)
+    _products(d, weights, zero, dx, (stride, samples, inputs), outputs, 1, outputs, 0, False, True)
 
 
 @inlined
@@ -131,22 +177,24 @@ def _weights_and_bias_block(
 
 @inlined
 def _weights_columns(
-    x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int, add: bool, columns: tuple
+    x: Any, d: Any, dw: Any, db: Any, shape: tuple, first: int, last: int, add: bool, columns: tuple
 ) -> None:
-    """The same for a few outputs and all inputs: blocks of 4 inputs, then 2 and 1; bias with the first."""
+    """The same for a few outputs and some inputs: blocks of 4, then 2 and 1; the bias with input 0."""
     stride, outputs = shape[0], shape[2]
-    if inputs >= 4:
-        _weights_and_bias_block(x, d, dw, db, shape, add, FOUR, columns)
-        i = 4
-    elif inputs >= 2:
-        _weights_and_bias_block(x, d, dw, db, shape, add, TWO, columns)
-        i = 2
-    else:
-        _weights_and_bias_block(x, d, dw, db, shape, add, ONE, columns)
-        i = 1
-    while i < inputs:
+    i = first
+    if first == 0:
+        if last >= 4:
+            _weights_and_bias_block(x, d, dw, db, shape, add, FOUR, columns)
+            i = 4
+        elif last >= 2:
+            _weights_and_bias_block(x, d, dw, db, shape, add, TWO, columns)
+            i = 2
+        else:
+            _weights_and_bias_block(x, d, dw, db, shape, add, ONE, columns)
+            i = 1
+    while i < last:
         xi, dwi = offset(x, i * stride), offset(dw, i * outputs)
-        if i + 4 <= inputs:
+        if i + 4 <= last:
             _weights_block(xi, d, dwi, shape, add, FOUR, columns)
             i += 4
         else:
@@ -158,12 +206,14 @@ def _weights_columns(
 def backward_weights(x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int, add: bool) -> None:
     """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d; shape is (stride, S, O)."""
     stride, _, outputs = shape
-    o = 0
-    while o < outputs:
-        do, dwo, dbo = offset(d, o * stride), offset(dw, o), offset(db, o)
-        if o + 4 <= outputs:
-            _weights_columns(x, do, dwo, dbo, shape, inputs, add, FOUR)
-            o += 4
-        else:
-            _weights_columns(x, do, dwo, dbo, shape, inputs, add, ONE)
-            o += 1
+    for first in range(0, inputs, INPUT_BLOCK):
+        last = min(first + INPUT_BLOCK, inputs)
+        o = 0
+        while o < outputs:
+            do, dwo, dbo = offset(d, o * stride), offset(dw, o), offset(db, o)
+            if o + 4 <= outputs:
+                _weights_columns(x, do, dwo, dbo, shape, first, last, add, FOUR)
+                o += 4
+            else:
+                _weights_columns(x, do, dwo, dbo, shape, first, last, add, ONE)
+                o += 1

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
@@ -101,11 +102,26 @@ class _KernelCompiler(Compiler):  # type: ignore[misc]
         return [pipeline]
 
 
+def _compiled(function: F, **options: Any) -> F:
+    """Compiled once for all numbers it is called with: Numba would compile it anew for each constant."""
+    made = numba.njit(pipeline_class=_KernelCompiler, **options, **FLAGS)(function)
+    get_template = made.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        return get_template(
+            tuple(types.unliteral(kind) for kind in args),
+            {name: types.unliteral(kind) for name, kind in kws.items()},
+        )
+
+    made.get_call_template = get_call_template
+    return made  # type: ignore[no-any-return]
+
+
 def kernel(function: F) -> F:
     """Compile a function that other kernels call."""
-    return numba.njit(pipeline_class=_KernelCompiler, **FLAGS)(function)  # type: ignore[no-any-return]
+    return _compiled(function)
 
 
 def inlined(function: F) -> F:
     """Compile a function into each of its callers: for what is called once a vector or a block."""
-    return numba.njit(pipeline_class=_KernelCompiler, forceinline=True, **FLAGS)(function)  # type: ignore[no-any-return]
+    return _compiled(function, forceinline=True)

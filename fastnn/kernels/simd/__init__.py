@@ -37,6 +37,7 @@ from fastnn.kernels.simd.blocks import TWO as TWO
 from fastnn.kernels.simd.blocks import add_outer as add_outer
 from fastnn.kernels.simd.blocks import add_outer_spread as add_outer_spread
 from fastnn.kernels.simd.blocks import add_rows as add_rows
+from fastnn.kernels.simd.blocks import load_block as load_block
 from fastnn.kernels.simd.blocks import load_columns as load_columns
 from fastnn.kernels.simd.blocks import load_rows as load_rows
 from fastnn.kernels.simd.blocks import load_rows_part as load_rows_part
@@ -52,6 +53,7 @@ from fastnn.kernels.simd.memory import load_part as load_part
 from fastnn.kernels.simd.memory import offset as offset
 from fastnn.kernels.simd.memory import pointer as pointer
 from fastnn.kernels.simd.memory import prefetch as prefetch
+from fastnn.kernels.simd.memory import room as room
 from fastnn.kernels.simd.memory import store as store
 from fastnn.kernels.simd.memory import store_first as store_first
 from fastnn.kernels.simd.memory import width as width

@@ -163,6 +163,27 @@ def _load_columns(context, builder, sig, args):
     return _pack(context, builder, block, [builder.load(p, align=block.dtype.alignment) for p in places])
 
 
+def load_block(p: Any, stride: int, rows: tuple, columns: tuple) -> Any:
+    """The first vectors of each of the rows, as ``store_block`` puts them."""
+    return tuple(load(p, r * stride + c * LANES[p.dtype]) for r in range(len(rows)) for c in range(len(columns)))
+
+
+@compiled_form(
+    load_block,
+    lambda p, stride, rows, columns: (
+        signature(_block_type(p, rows, columns), p, types.intp, rows, columns) if isinstance(p, Pointer) else None
+    ),
+    Pointer,
+    types.intp,
+    types.BaseTuple,
+    types.BaseTuple,
+)
+def _load_block(context, builder, sig, args):
+    block = sig.return_type
+    places = _places(context, builder, block, sig.args[2], args[0], args[1])
+    return _pack(context, builder, block, [builder.load(p, align=block.dtype.alignment) for p in places])
+
+
 def add_rows(block: Any, other: Any) -> Any:
     """The sum of two blocks."""
     return tuple(a + b for a, b in zip(block, other, strict=True))

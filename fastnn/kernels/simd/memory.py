@@ -49,6 +49,30 @@ def _offset(context, builder, sig, args):
     return builder.gep(args[0], [args[1]])
 
 
+def room(p: Any, vectors: int) -> Any:
+    """Memory, holding anything, for so many vectors of numbers like those of p, until the function returns.
+
+    On the stack: ``vectors`` must be a constant, and small.
+    """
+    return np.empty(vectors * LANES[p.dtype], p.dtype)
+
+
+@compiled_form(
+    room,
+    lambda p, vectors: (
+        signature(p, p, vectors) if isinstance(p, Pointer) and isinstance(vectors, types.IntegerLiteral) else None
+    ),
+    Pointer,
+    types.IntegerLiteral,
+)
+def _room(context, builder, sig, args):
+    lanes, count = Lanes(sig.args[0].dtype), sig.args[1].literal_value
+    with builder.goto_entry_block():
+        place = builder.alloca(ir.ArrayType(context.get_value_type(lanes), count))
+        place.align = CACHE_LINE_BYTES
+        return builder.bitcast(place, context.get_value_type(sig.return_type))
+
+
 def load(p: Any, at: int) -> Any:
     """The samples from ``at`` on, one a lane."""
     lanes = p[at : at + LANES[p.dtype]].copy()

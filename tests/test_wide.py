@@ -1,0 +1,60 @@
+"""Layers whose weights leave the cache: computed block by block, to the same bits as narrow ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.kernels import dense
+
+pytestmark = pytest.mark.compiled
+DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
+INPUTS, UNITS, NARROW = 301, 1003, 100  # neither is whole blocks
+
+
+@pytest.fixture
+def wide(rng):
+    """A function of the dtype: and of how many rows there are: one wide linear layer, and the rows."""
+
+    def make(dtype, rows):
+        net = fastnn.Sequential([fastnn.Dense(UNITS, "identity")], inputs=INPUTS, dtype=dtype)
+        assert net.layers[0].weights.nbytes > dense.PANEL_FROM_BYTES
+        net.parameters = rng.standard_normal(len(net.parameters))
+        return net, rng.standard_normal((rows, INPUTS)).astype(dtype)
+
+    return make
+
+
+@DTYPES
+def test_a_wide_layer_predicts_as_narrow_ones_side_by_side(wide, dtype):
+    net, X = wide(dtype, 50)
+    layer, parts = net.layers[0], []
+    for start in range(0, UNITS, NARROW):
+        units = slice(start, start + NARROW)
+        weights = layer.weights[:, units]
+        narrow = fastnn.Sequential([fastnn.Dense(weights.shape[1], "identity")], inputs=INPUTS, dtype=dtype)
+        assert weights.nbytes < dense.PANEL_FROM_BYTES
+        narrow.parameters = np.concatenate([weights.ravel(), layer.bias[units]])
+        parts.append(narrow.predict(X))
+    expected = np.hstack(parts)
+    np.testing.assert_array_equal(net.predict(X), expected)
+    np.testing.assert_array_equal(net.predict(X[17:18]), expected[17:18])
+    tolerance = 1e-12 if dtype == "float64" else 1e-4
+    np.testing.assert_allclose(expected, X @ layer.weights + layer.bias, atol=tolerance * INPUTS)
+
+
+@DTYPES
+def test_the_gradient_of_many_inputs_is_that_of_a_few_side_by_side(wide, dtype):
+    net, X = wide(dtype, 300)  # more than a tile
+    Y = np.ones((len(X), UNITS))
+    net.parameters = np.zeros(len(net.parameters))  # then outputs and their gradient are the same for any inputs
+    _, gradient = net.loss_and_gradient(X, Y, loss="half_sse")
+    weights = gradient[: INPUTS * UNITS].reshape(INPUTS, UNITS)
+    for start in range(0, INPUTS, NARROW):
+        few = X[:, start : start + NARROW]
+        narrow = fastnn.Sequential([fastnn.Dense(UNITS, "identity")], inputs=few.shape[1], dtype=dtype)
+        narrow.parameters = np.zeros(len(narrow.parameters))
+        _, expected = narrow.loss_and_gradient(few, Y, loss="half_sse")
+        np.testing.assert_array_equal(weights[start : start + NARROW].ravel(), expected[: few.shape[1] * UNITS])
+        np.testing.assert_array_equal(gradient[INPUTS * UNITS :], expected[few.shape[1] * UNITS :])
