@@ -6,7 +6,8 @@ KERNELS = """
 import sys
 import numpy as np
 from fastnn.activations import ACTIVATIONS
-from fastnn.kernels import activations, bounds, calls, dense, loop, metrics, passes, regularizing_layers, stopping
+from fastnn.kernels import activations, bounds, calls, dense, loop, metrics, passes, regularizing_layers
+from fastnn.kernels import rows, stopping
 from fastnn.loss_kinds import LOSSES
 from fastnn.optimizers import SGD
 from fastnn.schedules import CosineDecay
@@ -43,8 +44,8 @@ def said(right):
     return wrong
 
 def transposed(right):
-    def wrong(source, places, target, stride):
-        right(source, places, target, stride)
+    def wrong(source, places, step, target, stride):
+        right(source, places, step, target, stride)
         target[stride] = target[0]
     return wrong
 
@@ -151,7 +152,7 @@ OF_TRAINING = [
     (normalization_back, regularizing_layers, "normalize_backward"), (schedule, CosineDecay, "kernel"),
     (best, stopping, "better"), (metric, metrics, "mse"),
 ]
-OF_CLASSES = [(said, passes, "say"), (transposed, passes, "transpose")]
+OF_CLASSES = [(said, passes, "say"), (transposed, rows, "transpose")]
 for compared, faults in (compare, FAULTS), (compare_all, OF_TRAINING), (compare_classes, OF_CLASSES):
     compared()
     for fault, module, name in faults:

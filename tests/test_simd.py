@@ -231,15 +231,15 @@ def test_blocks_of_gradients(rng, dtype, rows, columns, add):
 def test_transpose(rng, dtype):
     lanes = LANES[np.dtype(dtype)]
     stride = lanes + 3
-    source, places = rng.normal(size=600).astype(dtype), rng.integers(600 - lanes, size=lanes)
+    source, places = rng.normal(size=600).astype(dtype), rng.integers((600 - lanes) // 3, size=lanes)
     target = np.full(lanes * stride, 7, dtype)
 
     def program(source, places, target):
-        simd.transpose(pointer(source), pointer(places), pointer(target), stride)
+        simd.transpose(pointer(source), pointer(places), 3, pointer(target), stride)
 
     numba.njit(**FLAGS)(program)(source, places, target)
     rows = target.reshape(lanes, stride)
-    assert_array_equal(rows[:, :lanes], np.stack([source[at : at + lanes] for at in places], axis=1))
+    assert_array_equal(rows[:, :lanes], np.stack([source[3 * at : 3 * at + lanes] for at in places], axis=1))
     assert (rows[:, lanes:] == 7).all()
 
 

@@ -105,6 +105,8 @@ class _KernelCompiler(Compiler):  # type: ignore[misc]
 def _compiled(function: F, **options: Any) -> F:
     """Compiled once for all numbers it is called with: Numba would compile it anew for each constant."""
     made = numba.njit(pipeline_class=_KernelCompiler, **options, **FLAGS)(function)
+    if numba.config.DISABLE_JIT:
+        return made  # type: ignore[no-any-return]
     get_template = made.get_call_template
 
     def get_call_template(args: Any, kws: Any) -> Any:

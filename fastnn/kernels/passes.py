@@ -39,8 +39,8 @@ from fastnn.kernels.layout import (
     WEIGHT_ROW,
     WEIGHTED,
 )
-from fastnn.kernels.rows import gather, say, scatter
-from fastnn.kernels.simd import load_part, offset, store, transpose, width
+from fastnn.kernels.rows import lay_out, say, scatter
+from fastnn.kernels.simd import fill, load, load_part, offset, store, width
 from fastnn.kernels.vectors import add_up
 
 
@@ -58,36 +58,34 @@ def _gather(
 ) -> None:
     """Lay ``count`` rows out in scratch, sample beside sample; up to whole vectors, the last with weight 0.
 
-    Overwrites the places with where in the inputs rows begin.
+    Overwrites the places with the numbers of the rows.
     """
-    stride, features, outputs = plan[STRIDE], plan[INPUTS], plan[OUTPUTS]
-    x = offset(scratch, plan[INPUT_ROW] * stride)
-    t = offset(scratch, plan[TARGET_ROW] * stride)
+    stride, lanes = plan[STRIDE], width(scratch)
+    samples = (count + lanes - 1) // lanes * lanes
+    _number_rows(plan, order, places, first, samples, count)
+    lay_out(inputs, places, plan[INPUTS], offset(scratch, plan[INPUT_ROW] * stride), stride, samples)
+    lay_out(targets, places, plan[OUTPUTS], offset(scratch, plan[TARGET_ROW] * stride), stride, samples)
     w = offset(scratch, plan[WEIGHT_ROW] * stride)
-    lanes = width(scratch)
-    whole = features - features % lanes
-    for group in range(0, count, lanes):
-        for i in range(lanes):
-            s = group + i
-            at = first + min(s, count - 1)
-            row = order[at] if plan[SHUFFLED] != 0 else at
-            places[i] = row * features
-            for f in range(whole, features):
-                x[f * stride + s] = inputs[row * features + f]
-            gather(targets, row, outputs, t, stride, s)
-            w[s] = 0.0
-            if s < count:
-                w[s] = weights[row] if plan[WEIGHTED] != 0 else 1.0
-        for f in range(0, whole, lanes):
-            transpose(offset(inputs, f), places, offset(x, f * stride + group), stride)
+    if plan[WEIGHTED] != 0:
+        lay_out(weights, places, 1, w, stride, samples)
+    else:
+        for s in range(0, samples, lanes):
+            store(w, s, fill(load(w, s), 1.0))
+    for s in range(count, samples):
+        w[s] = 0.0
 
 
 @kernel
 def _number_rows(plan: Any, order: Any, places: Any, first: int, samples: int, count: int) -> None:
-    """Overwrite the places with the numbers of a tile's rows."""
-    for s in range(samples):
-        at = first + min(s, count - 1)
-        places[s] = order[at] if plan[SHUFFLED] != 0 else at
+    """Overwrite the places with the numbers of a tile's rows, the last for all behind the count."""
+    if plan[SHUFFLED] != 0:
+        for s in range(count):
+            places[s] = order[first + s]
+    else:
+        for s in range(count):
+            places[s] = first + s
+    for s in range(count, samples):
+        places[s] = places[count - 1]
 
 
 @kernel

@@ -37,11 +37,18 @@ from fastnn.kernels.layout import (
 from fastnn.kernels.simd import fill, load, offset, on_stack, select, store, transpose, width
 
 
-@inlined
-def gather(source: Any, row: int, count: int, target: Any, stride: int, sample: int) -> None:
-    """Overwrite one sample's lane in ``count`` rows of the target with a row (F) of the source."""
-    for f in range(count):
-        target[f * stride + sample] = source[row * count + f]
+@kernel
+def lay_out(source: Any, places: Any, count: int, target: Any, stride: int, samples: int) -> None:
+    """Overwrite rows of a tile (F, S) with as many rows (F) of the source as places has numbers of."""
+    lanes = width(target)
+    whole = count - count % lanes
+    for group in range(0, samples if whole > 0 else 0, lanes):
+        for f in range(0, whole, lanes):
+            transpose(offset(source, f), offset(places, group), count, offset(target, f * stride + group), stride)
+    for f in range(whole, count):
+        row = offset(target, f * stride)
+        for s in range(samples):
+            row[s] = source[places[s] * count + f]
 
 
 @inlined
@@ -67,21 +74,16 @@ def say(y: Any, stride: int, samples: int, outputs: int, said: Any) -> None:
 
 
 @kernel
-def _lay_out(plan: Any, inputs: Any, places: Any, scratch: Any, start: int, used: int) -> int:
+def _lay_out_inputs(plan: Any, inputs: Any, places: Any, scratch: Any, start: int, used: int) -> int:
     """Lay ``used`` rows of the inputs out in scratch, sample beside sample; the samples, in whole vectors.
 
-    The last row fills up the last vector. Overwrites places, a number for each lane.
+    The last row fills up the last vector. Overwrites the places with the numbers of the rows.
     """
-    stride, features, lanes = plan[STRIDE], plan[INPUTS], width(scratch)
-    x = offset(scratch, plan[INPUT_ROW] * stride)
-    samples, whole = (used + lanes - 1) // lanes * lanes, features - features % lanes
-    for group in range(0, samples, lanes):
-        for i in range(lanes):
-            places[i] = (start + min(group + i, used - 1)) * features
-            for f in range(whole, features):
-                x[f * stride + group + i] = inputs[places[i] + f]
-        for f in range(0, whole, lanes):
-            transpose(offset(inputs, f), places, offset(x, f * stride + group), stride)
+    stride, lanes = plan[STRIDE], width(scratch)
+    samples = (used + lanes - 1) // lanes * lanes
+    for s in range(samples):
+        places[s] = start + min(s, used - 1)
+    lay_out(inputs, places, plan[INPUTS], offset(scratch, plan[INPUT_ROW] * stride), stride, samples)
     return samples
 
 
@@ -90,11 +92,11 @@ def predict(
     plan: Any, numbers: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, first: int, count: int
 ) -> None:
     """Overwrite ``count`` rows of the outputs (n, K), from row ``first`` on, from rows of the inputs (n, F)."""
-    stride, units, places = plan[STRIDE], plan[OUTPUTS], on_stack(plan, width(scratch))
+    stride, units, places = plan[STRIDE], plan[OUTPUTS], on_stack(plan, plan[TILE])
     x = offset(scratch, plan[INPUT_ROW] * stride)
     for start in range(first, first + count, plan[TILE]):
         used = min(plan[TILE], first + count - start)
-        samples = _lay_out(plan, inputs, places, scratch, start, used)
+        samples = _lay_out_inputs(plan, inputs, places, scratch, start, used)
         y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (plan, plan[EPOCHS]))
         for s in range(used):
             scatter(y, stride, s, outputs, start + s, units)
@@ -175,12 +177,12 @@ def jacobian(
     and work: (rows, rows, a 0), with as many rows each as the widest layer has inputs.
     """
     stride, features = plan[STRIDE], plan[INPUTS]
-    (start_of, many), places = outputs, on_stack(plan, width(scratch))
+    (start_of, many), places = outputs, on_stack(plan, plan[TILE])
     one, two, zero = work
     x = offset(scratch, plan[INPUT_ROW] * stride)
     for start in range(first, first + count, plan[TILE]):
         used = min(plan[TILE], first + count - start)
-        samples = _lay_out(plan, inputs, places, scratch, start, used)
+        samples = _lay_out_inputs(plan, inputs, places, scratch, start, used)
         tile.forward(plan, numbers, parameters, x, scratch, samples, True, (plan, plan[EPOCHS]))
         for m in range(many):
             dx = _input_gradient(plan, parameters, scratch, (one, two), zero, samples, start_of + m)

@@ -368,36 +368,37 @@ def _emit_totals(builder: Any, values: list[Any]) -> list[Any]:
     return values
 
 
-def transpose(source: Any, places: Any, target: Any, stride: int) -> None:
+def transpose(source: Any, places: Any, step: int, target: Any, stride: int) -> None:
     """Overwrite as many vectors of the target, ``stride`` numbers apart, as a vector has lanes.
 
-    Lane i of vector k is source[places[i] + k].
+    Lane i of vector k is source[places[i]·step + k].
     """
     lanes = LANES[source.dtype]
-    rows = np.stack([load(source, int(places[i])) for i in range(lanes)])
+    rows = np.stack([load(source, int(places[i] * step)) for i in range(lanes)])
     for k in range(lanes):
         store(target, k * stride, rows[:, k].copy())
 
 
 @compiled_form(
     transpose,
-    lambda source, places, target, stride: (
-        signature(types.none, source, places, target, types.intp)
+    lambda source, places, step, target, stride: (
+        signature(types.none, source, places, types.intp, target, types.intp)
         if isinstance(source, Pointer) and isinstance(places, Pointer)
         else None
     ),
     Pointer,
     Pointer,
+    types.intp,
     Pointer,
     types.intp,
 )
 def _transpose(context, builder, sig, args):
-    source, places, target, stride = args
+    source, places, step, target, stride = args
     lanes = Lanes(sig.args[0].dtype)
     count = lanes.count
     values = []
     for i in range(count):
-        place = builder.load(builder.gep(places, [ir.Constant(stride.type, i)]))
+        place = builder.mul(builder.load(builder.gep(places, [ir.Constant(stride.type, i)])), step)
         values.append(builder.load(vector_address(context, builder, lanes, source, place), align=lanes.alignment))
     # Squares of ``half`` lanes that lie off the diagonal change places, from large ones to single lanes.
     half = count // 2
