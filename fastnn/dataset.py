@@ -23,13 +23,15 @@ T = TypeVar("T")
 class Rows:
     """Checked rows of one dtype: X (n, F), targets (n, K) of the loss, weights (n,) or None.
 
-    ``labels`` are the targets as they were given, where the loss smooths them.
+    ``labels`` are the targets as they were given, where the loss smooths them. Rows ``in_place`` are not packed,
+    but gathered from where they are each time they are wanted.
     """
 
     X: Array
     y: Array
     weights: Array | None
     labels: Array | None = None
+    in_place: bool = False
 
     def __len__(self) -> int:
         return len(self.X)

@@ -102,9 +102,10 @@ def fit(
         Without a number, as many as FASTNN_NUM_THREADS says, or else as the process may use. The result does not
         depend on it, to the last bit.
     memory_limit : bytes, or a text like "500 MB", that may be taken for rows beside the arrays given: for packed
-        copies, validation rows, and what metrics keep. Where it is too little to pack all rows, they are read
-        and packed in windows, the next while the present one is worked on; every number stays, to the last bit,
-        as it would be. (Parameters, the optimizer's state, the history and the user's own blocks do not count.)
+        copies, validation rows, and what metrics keep. Where it is too little to pack all rows, arrays of the
+        network's dtype are read where they are; others, and blocks, are read and packed in windows, the next while
+        the present one is worked on. Every number stays, to the last bit, as it would be. (Parameters, the
+        optimizer's state, the history and the user's own blocks do not count.)
 
     Returns
     -------

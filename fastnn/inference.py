@@ -84,8 +84,11 @@ class ShortPass:
 
     @staticmethod
     def holds(plan: Plan) -> bool:
-        """Whether the rows of a plan are so few."""
-        return plan.seconds_per_sample * int(plan.numbers[layout.SAMPLES]) <= MOST_SECONDS
+        """Whether the rows of a plan are so few, and packed."""
+        return (
+            bool(plan.numbers[layout.PACKED])
+            and plan.seconds_per_sample * int(plan.numbers[layout.SAMPLES]) <= MOST_SECONDS
+        )
 
     def loss(self) -> float:
         """The loss, for a plan that is to evaluate."""

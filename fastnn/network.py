@@ -23,6 +23,7 @@ from fastnn.kernels import layout
 from fastnn.layers import Dense, Dropout, Layer, LayerNormalization, activation_of, initializer_of
 from fastnn.loss_kinds import LINEAR, Loss, loss_of
 from fastnn.plan import LayerShape
+from fastnn.threads import allowed
 
 Array = npt.NDArray[Any]
 
@@ -157,12 +158,13 @@ class Sequential:
 
     # Step by step ----------------------------------------------------------------------------------
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, *, threads: int | None = None) -> Array:
         """The outputs for rows of inputs.
 
         Parameters
         ----------
         X : (n, inputs) numbers.
+        threads : that work on it at most, as in ``fit``; one does where there is little to do.
 
         Returns
         -------
@@ -171,10 +173,10 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If X is not that.
+            If X or threads is not that.
         """
         row = self._kept.row
-        if row is not None:
+        if row is not None and threads is None:
             if type(X) is list and len(X) == 1:
                 with contextlib.suppress(ValueError):  # what is wrong will be said below
                     X = np.asarray(X)
@@ -185,7 +187,7 @@ class Sequential:
         given = checks.numbers_of(X, "X")
         fits = given.dtype == self.dtype and given.flags.c_contiguous
         if fits or given.ndim != 2 or given.size <= checks.NUMBERS_AT_ONCE:
-            return self._predict(self._matrix(given))
+            return self._predict(self._matrix(given), allowed(threads))
         # Piece by piece, so that there is never a copy of all of X.
         n, step = len(given), max(1, checks.NUMBERS_AT_ONCE // given.shape[1])
         memory.refuse(n * self.outputs * self.dtype.itemsize, f"predictions for {n:,} rows")
@@ -193,18 +195,18 @@ class Sequential:
         for first in range(0, n, step):
             name = f"X[{first}:{first + step}]"
             rows = checks.matrix(given[first : first + step], name, self.dtype, self.inputs)
-            outputs[first : first + step] = self._predict(rows)
+            outputs[first : first + step] = self._predict(rows, allowed(threads))
         return outputs
 
     def _matrix(self, X: Any) -> Array:
         return checks.matrix(X, "X", self.dtype, self.inputs)
 
-    def _predict(self, rows: Array) -> Array:
+    def _predict(self, rows: Array, threads: int) -> Array:
         if len(rows) == 1:
             found = self._row().predict(rows if rows.flags.writeable else rows.copy())
             assert found is not None
             return found
-        return training.predict(self._shapes, self._parameters, rows)
+        return training.predict(self._shapes, self._parameters, rows, threads)
 
     def jacobian(self, X: Any) -> Array:
         """The derivatives of all outputs by all inputs, at rows of inputs; without dropout.
@@ -266,7 +268,7 @@ class Sequential:
     def forward(self, X: Any) -> Array:
         """Like ``predict``, and remembers the rows for ``backward``."""
         rows = self._matrix(X)
-        outputs = self._predict(rows)
+        outputs = self._predict(rows, allowed())
         self._last_forward = rows.copy() if np.may_share_memory(rows, X) else rows, self._parameters.copy()
         return outputs
 

@@ -111,7 +111,8 @@ class Task:
     loss: LossPart | None = None
     update: UpdatePart | None = None
     epochs: int = 1
-    batch_size: int | None = None  # None: all rows at once, packed beforehand
+    batch_size: int | None = None  # None: all rows at once,
+    packed: bool = True  # which are then packed beforehand
     shuffled: bool = False
     seed: int = 0
     weighted: bool = False
@@ -311,11 +312,11 @@ def make_plan(
     head[layout.BATCH] = batch
     head[layout.TILE] = tile
     head[layout.STRIDE] = stride
-    packed = task.batch_size is None
+    packed = task.batch_size is None and task.packed
     head[layout.PACKED] = packed
     head[layout.FETCH_AHEAD] = packed and rows * (inputs + outputs) * dtype.itemsize > CACHE_BYTES
     head[layout.WEIGHTED] = task.weighted
-    head[layout.SHUFFLED] = task.shuffled and not packed
+    head[layout.SHUFFLED] = task.shuffled and task.batch_size is not None
     head[layout.SEED] = task.seed
     head[layout.EPOCHS] = task.epochs
     head[layout.TASK] = task.what

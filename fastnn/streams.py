@@ -10,7 +10,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -78,7 +78,10 @@ class Stream:
     Attributes
     ----------
     limit : bytes that may be taken for what is made of them; None: as few as will do.
+    in_place : they are not; they are packed window by window.
     """
+
+    in_place = False
 
     def __init__(self, blocks: Callable[[], Blocks], wanted: Wanted, limit: int | None) -> None:
         self._blocks = blocks
@@ -376,6 +379,10 @@ def rows_of(
         )
     if in_memory:
         raise ValueError(f"memory_limit is {memory.shown(limit)}, too little to pack {n:,} rows, and {in_memory}")
+    if not mini_batches and copied_bytes(block, wanted) == 0 and others(n) <= limit:
+        rows = net.rows(X, y, sample_weight, loss)[0]
+        if rows.weights is None or rows.weights.all():
+            return replace(rows, in_place=True), None
     stream = of_arrays(block, wanted, limit)
     stream.leave(others(n))
     return stream, None

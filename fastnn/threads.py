@@ -152,3 +152,28 @@ class Helpers:
         """Wait until they have ended."""
         for thread in self._threads:
             thread.join()
+
+
+def share(pieces: int, count: int, work: Callable[[int, int], None]) -> None:
+    """Call ``work(thread, piece)`` for each piece, in at most ``count`` threads; the caller's is number 0."""
+    left = iter(range(pieces))
+    lock = threading.Lock()
+
+    def go(thread: int) -> None:
+        while True:
+            with lock:
+                piece = next(left, None)
+            if piece is None:
+                return
+            work(thread, piece)
+
+    with reserve(min(count, pieces)) as granted:
+        helpers = Helpers()
+        try:
+            helpers.start(granted - 1, go)
+            go(0)
+        finally:
+            with lock:
+                for _ in left:  # nobody is to begin anything if this was interrupted
+                    pass
+            helpers.join()

@@ -33,6 +33,7 @@ from fastnn.plan import (
     read_only,
 )
 from fastnn.running import Feed, Measured, Run, Validation
+from fastnn.threads import allowed, share
 
 if TYPE_CHECKING:
     from fastnn.streams import Stream
@@ -41,6 +42,9 @@ Array = npt.NDArray[Any]
 
 # For so many, predict() and jacobian() stay in compiled code at a time: a tenth of a second for a big network.
 PREDICTION_OPERATIONS = 1e9
+# What training on so many rows would take is worth another thread for predicting them; and the pieces that each
+# thread takes, so that all are done at about the same time.
+SECONDS_OF_PREDICTION, PIECES_EACH = 5e-4, 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Problem:
     def task(self, rows: Rows | Stream, **described: Any) -> Task:
         """What is to be done with rows."""
         loss = self.loss.part(self.output, rows.outputs)
-        return Task(loss=loss, weighted=rows.is_weighted, **described)
+        return Task(loss=loss, weighted=rows.is_weighted, packed=not rows.in_place, **described)
 
     def plan(self, rows: Rows | Stream, task: Task) -> Plan:
         """The plan for that."""
@@ -123,11 +127,12 @@ class _LongPass:
     task: Task
 
     def _run(self) -> tuple[float, Array]:
-        run = Run(self.plan, self.data, self.parameters, self.task)
+        run = Run(self.plan, self.data, self.parameters, self.task, threads=allowed())
         with contextlib.closing(run):
             run.compile()
-            for _ in run.chunks():
-                pass
+            with run.helped():
+                for _ in run.chunks():
+                    pass
         sums = run.records[1]
         # A loss that is not finite ends a run before it gets into the record of epochs.
         loss = run.losses[0] if run.epochs else sums[layout.BATCH_LOSS] / sums[layout.BATCH_WEIGHT]
@@ -144,18 +149,26 @@ class _LongPass:
         return self._run()[1]
 
 
-def predict(layers: Sequence[LayerShape], parameters: Array, rows: Array) -> Array:
+def predict(layers: Sequence[LayerShape], parameters: Array, rows: Array, most_threads: int = 1) -> Array:
     """The outputs (n, units) of layers for checked rows (n, inputs), without dropout."""
-    units = layers[-1].units
-    plan = make_plan(layers, rows.shape[1], units, len(rows), rows.dtype, Task(batch_size=len(rows)))
-    memory.refuse(len(rows) * units * rows.dtype.itemsize, f"predictions for {len(rows):,} rows")
-    outputs = np.empty((len(rows), units), rows.dtype)
-    flat = read_only(rows.reshape(-1))
-    arguments = plan.numbers, plan.reals, parameters, flat, outputs.reshape(-1), plan.scratch()
-    compiled.predict.prepare(rows.dtype, *arguments, 0, 0)
+    n, units = len(rows), layers[-1].units
+    plan = make_plan(layers, rows.shape[1], units, n, rows.dtype, Task(batch_size=n))
+    memory.refuse(n * units * rows.dtype.itemsize, f"predictions for {n:,} rows")
+    outputs = np.empty((n, units), rows.dtype)
+    given = plan.numbers, plan.reals, parameters, read_only(rows.reshape(-1)), outputs.reshape(-1)
+    count = min(most_threads, max(1, int(n * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
+    scratch = [plan.scratch() for _ in range(count)]
+    compiled.predict.prepare(rows.dtype, *given, scratch[0], 0, 0)
     at_once = max(plan.tile, int(PREDICTION_OPERATIONS / (2 * len(parameters))))
-    for first in range(0, len(rows), at_once):
-        compiled.predict(*arguments, first, min(at_once, len(rows) - first))
+    if count > 1:
+        tiles = -(-n // plan.tile)
+        at_once = min(at_once, -(-tiles // (PIECES_EACH * count)) * plan.tile)
+
+    def work(thread: int, piece: int) -> None:
+        first = piece * at_once
+        compiled.predict(*given, scratch[thread], first, min(at_once, n - first))
+
+    share(-(-n // at_once), count, work)
     return outputs
 
 

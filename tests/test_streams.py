@@ -48,7 +48,8 @@ def small_tiles(monkeypatch):
 
 @pytest.fixture
 def rows(rng, small_tiles):
-    X = rng.normal(size=(ROWS, 2))
+    # Of the network's type, arrays would need no windows: rows are gathered where they are.
+    X = rng.normal(size=(ROWS, 2)).astype("float16")
     return X, (X[:, 0] * X[:, 1] > 0) * 1.0
 
 
@@ -102,10 +103,8 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_same_bits_as_in_memory(rows, dtype, seen, way):
-    X, y = (array.astype(dtype) for array in rows)
-    limit = LIMIT + 7 * ROWS * X.itemsize * (way == "metrics")
-    if "batch_size" in WAYS[way]:
-        X = X.astype("float16")  # of the right type they would need no windows: rows are gathered where they are
+    X, y = rows[0], rows[1].astype(dtype)
+    limit = LIMIT + 7 * ROWS * y.itemsize * (way == "metrics")
     one, other = new_net(dtype), new_net(dtype)
     one.fit(X, y, epochs=3, **WAYS[way])
     assert not seen
@@ -211,7 +210,8 @@ def test_arrays_of_all_kinds(rows, seen, tmp_path, kind):
         X = np.repeat(X, 3, axis=0)[::3]
     elif kind == "float32":
         X, y = X.astype(np.float32), y[:, np.newaxis]
-    one, other = new_net(), new_net()
+    dtype = "float32" if kind == "a data set" else "float64"
+    one, other = new_net(dtype), new_net(dtype)
     given = (fastnn.Dataset(X, y),) if kind == "a data set" else (X, y)
     one.fit(*given, epochs=2)
     other.fit(*given, epochs=2, memory_limit=LIMIT)
@@ -337,7 +337,7 @@ def test_predictions_piece_by_piece(rng, monkeypatch):
 def test_refused_before_an_allocation_that_cannot_succeed(rows, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 1000)
     monkeypatch.setattr(memory, "LEAST_LOOKED_AT", 0)
-    X, y = rows
+    X, y = rows[0].astype("float64"), rows[1]
     net = new_net()
     before = net.parameters.copy()
     sentence = r"to pack .* rows would take .* of memory, and 1 kB can be had; .*memory_limit"
@@ -614,12 +614,26 @@ def test_signs_of_two_kinds_in_two_blocks(rows):
         net.fit([(X, y), (X, signs)], loss="hinge")
 
 
-def test_rows_are_gathered_where_they_are(rows, seen):
-    """Mini-batches of arrays of the network's type need no copy, shuffled or not."""
-    X, y = rows
+@pytest.mark.parametrize("batch_size", [None, 64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_are_gathered_where_they_are(rows, rng, seen, dtype, batch_size, weighted):
+    """Arrays of the network's type need no copy, in mini-batches shuffled or not, or all at once."""
+    X, y = (array.astype(dtype) for array in rows)
+    weights = (0.5 + rng.random(ROWS)).astype(dtype) if weighted else None
     for shuffle in (False, True):
-        one, other = new_net(), new_net()
-        one.fit(X, y, epochs=2, batch_size=64, shuffle=shuffle)
-        other.fit(X, y, epochs=2, batch_size=64, shuffle=shuffle, memory_limit=8 * ROWS)
+        one, other = new_net(dtype), new_net(dtype)
+        options = {"epochs": 2, "batch_size": batch_size, "shuffle": shuffle, "sample_weight": weights}
+        one.fit(X, y, **options)
+        other.fit(X, y, memory_limit=8 * ROWS if batch_size else LIMIT, **options)
         assert_same(one, other)
+        assert one.evaluate(X, y, sample_weight=weights) == other.evaluate(
+            X, y, sample_weight=weights, memory_limit=LIMIT
+        )
     assert not seen
+    if weighted:  # rows of weight 0 are left out where all are packed
+        weights[::3] = 0.0
+        one, other = new_net(dtype), new_net(dtype)
+        one.fit(X, y, epochs=2, sample_weight=weights)
+        other.fit(X, y, epochs=2, sample_weight=weights, memory_limit=LIMIT)
+        assert_same(one, other)
+        assert seen

@@ -14,7 +14,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastnn
-from fastnn import plan, running, threads
+from fastnn import inference, plan, running, threads, training
 from fastnn.kernels import team
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import pointer
@@ -150,6 +150,48 @@ def test_divergence_where_parameters_are_updated_together(rng, many_tiles):
             net.fit(*p.rows, optimizer=fastnn.SGD(1e300), epochs=3, threads=count)
     assert_array_equal(alone.parameters, together.parameters)
     assert alone.history.epochs == together.history.epochs
+
+
+# Other passes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_predictions_and_losses_in_threads(rng, many_tiles, monkeypatch, dtype):
+    monkeypatch.setattr(training, "SECONDS_OF_PREDICTION", 1e-12)
+    monkeypatch.setattr(inference, "MOST_SECONDS", 0.0)
+    p = problem(rng, (3, 6, 2), 1000 if JIT else 150, dtype=dtype)
+    found = []
+    counted, start = [], threads.Helpers.start
+
+    def count(self, number, work):
+        counted.append(number)
+        return start(self, number, work)
+
+    monkeypatch.setattr(threads.Helpers, "start", count)
+    for number in (1, *COUNTS):
+        monkeypatch.setenv("FASTNN_NUM_THREADS", str(number))
+        net = p.net
+        predictions = net.predict(p.rows[0]), net.predict(p.rows[0], threads=2)
+        assert_array_equal(*predictions)
+        found.append((predictions[0], net.evaluate(*p.rows), *net.loss_and_gradient(*p.rows)))
+        assert max(counted) == max(2, number) - 1
+        assert not helpers()
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            assert_array_equal(one, two)
+
+
+def test_an_interrupted_piece_ends_all():
+    done = []
+
+    def work(thread, piece):
+        done.append(piece)
+        if piece == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.share(10**9, 1, work)
+    assert done == list(range(6))
 
 
 # The board --------------------------------------------------------------------------------------------
