@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
+import os
 import threading
 import time
 import warnings
@@ -214,8 +215,16 @@ def digest_of_sources() -> str:
     return digest.hexdigest()
 
 
-_lock = threading.RLock()
-_depth = 0  # of preparations within each other: one notice is enough
+class _Preparations:
+    """Of one process: one thread at a time, and how deep it is in preparations within each other."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.lock = threading.RLock()
+        self.depth = 0
+
+
+_preparations = _Preparations()
 _spent = threading.local()
 
 
@@ -261,13 +270,16 @@ class _Notice(event.Listener):  # type: ignore[misc]
 @contextmanager
 def preparing(what: str, dtype: np.dtype[Any], usual: str) -> Iterator[None]:
     """One thread at a time; and if it takes long, say on stderr what is going on."""
-    global _depth
+    global _preparations
+    if _preparations.process != os.getpid():  # forked, maybe while a thread that is not here had the lock
+        _preparations = _Preparations()
+    mine = _preparations
     start = time.perf_counter()
-    with _lock:
-        if _depth > 0:
+    with mine.lock:
+        if mine.depth > 0:  # one notice is enough
             yield
             return
-        _depth += 1
+        mine.depth += 1
         notice = _Notice(
             f"fastnn: compiling {what} for {dtype}; "
             f"this takes {usual}, once on this machine (the result is kept on disk)"
@@ -276,7 +288,7 @@ def preparing(what: str, dtype: np.dtype[Any], usual: str) -> Iterator[None]:
             with event.install_listener("numba:compile", notice):
                 yield
         finally:
-            _depth -= 1
+            mine.depth -= 1
             notice.stop()
             _spent.seconds = seconds_spent() + time.perf_counter() - start
 

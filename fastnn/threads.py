@@ -156,14 +156,14 @@ class Helpers:
 
 def share(pieces: int, count: int, work: Callable[[int, int], None]) -> None:
     """Call ``work(thread, piece)`` for each piece, in at most ``count`` threads; the caller's is number 0."""
-    left = iter(range(pieces))
-    lock = threading.Lock()
+    taken, lock = 0, threading.Lock()
 
     def go(thread: int) -> None:
+        nonlocal taken
         while True:
             with lock:
-                piece = next(left, None)
-            if piece is None:
+                piece, taken = taken, taken + 1
+            if piece >= pieces:
                 return
             work(thread, piece)
 
@@ -173,7 +173,5 @@ def share(pieces: int, count: int, work: Callable[[int, int], None]) -> None:
             helpers.start(granted - 1, go)
             go(0)
         finally:
-            with lock:
-                for _ in left:  # nobody is to begin anything if this was interrupted
-                    pass
+            taken = pieces  # nobody is to begin anything if this was interrupted
             helpers.join()

@@ -368,6 +368,7 @@ COMMON = """
 import json, multiprocessing, os, signal, sys, threading, time, warnings
 from concurrent.futures import ProcessPoolExecutor
 import numpy as np, fastnn
+from fastnn import compiled
 warnings.simplefilter("ignore")  # of Python 3.12 on, about forking with threads
 X, y = fastnn.datasets.circle(100)
 
@@ -399,6 +400,25 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 fit.join()
 assert not helpers()
+
+# While another thread is compiling: what a child needs besides, it can have.
+inside, end = threading.Event(), threading.Event()
+
+def compile():
+    with compiled.preparing("nothing", np.dtype("float64"), "long"):
+        inside.set()
+        end.wait()
+
+thread = threading.Thread(target=compile)
+thread.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    train(0, optimizer=fastnn.Adam())
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+end.set()
+thread.join()
 """
 
 PROCESSES = """
