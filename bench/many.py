@@ -121,6 +121,7 @@ class Vmap(Trainer):
 
         one = JaxTrainer.__new__(JaxTrainer)  # its loss, of one network
         one.jax, one.problem, one.layout = jax, problem, layout  # type: ignore[assignment]
+        one.unravel = lambda layers: layers
         self.jax, self.problem, self.loss, self.double = jax, problem, one._loss, dtype == "float64"
         self.programs: dict[int, Any] = {}
         X, y = (values.astype(dtype) for values in problem.data)
