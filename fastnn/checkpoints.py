@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fastnn.streams import Stream
     from fastnn.training import Options, Problem
 
-KIND, VERSION = "checkpoint", 1
+KIND, VERSION = "checkpoint", 2
 SECONDS_BETWEEN = 30.0  # without checkpoint_every: little to lose, and a thousand times what writing takes
 DIGESTS = {"data": "X, y or weights", "validation_data": "the validation rows"}
 

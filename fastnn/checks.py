@@ -6,7 +6,7 @@ import math
 import numbers
 import re
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -255,7 +255,7 @@ def same_rows(array: Array, rows: int, name: str) -> None:
 
 def members(value: Any, name: str, kind: type) -> Sequence[Any]:
     """``value`` as a list of at least one object of a type."""
-    if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Set)):
         raise TypeError(f"{name} is {shown(value)}; a list of {kind.__name__} is needed")
     found = list(value)
     for i, item in enumerate(found):

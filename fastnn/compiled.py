@@ -73,7 +73,7 @@ def _training_loop(sources: str) -> Callable[..., None]:
         if thread == 0:
             loop.run(job, pointer(records[0]), pointer(work), together, budget)
         else:
-            loop.help(job, together, thread)
+            loop.assist(job, together, thread)
 
     return train
 
@@ -346,7 +346,10 @@ class EntryFunction:
                 function.compile(signature)
                 return function
 
-            self._function = kept_on_disk(compiled)
+            made = kept_on_disk(compiled)
+            if made is not self._function:  # one without a cache, which has none of the others
+                self._ready.clear()
+            self._function = made
             self._ready.add(dtype)
 
     def folder(self) -> str:

@@ -178,9 +178,10 @@ def fit(
     def report(history: History) -> None:
         self.history = history
 
-    training.fit(
-        asked.problem, self.parameters, asked.rows, asked.dataset, asked.validation, options, watchers, report
-    )
+    with self.being_trained():
+        training.fit(
+            asked.problem, self.parameters, asked.rows, asked.dataset, asked.validation, options, watchers, report
+        )
     assert self.history is not None
     return self.history
 

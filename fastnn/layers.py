@@ -71,6 +71,10 @@ class Layer(ABC):
         """Make these numbers the layer's parameters, and overwrite them with initial values."""
 
     @abstractmethod
+    def look_at(self, shape: LayerShape, parameters: Array) -> None:
+        """Make these numbers the layer's parameters, as they are."""
+
+    @abstractmethod
     def copy(self) -> Layer:
         """A new layer, of no network yet, that begins with this one's parameters."""
 
@@ -195,8 +199,8 @@ class Dense(Layer):
         self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
     ) -> None:
         """Make these numbers the layer's weights and bias, and overwrite them with initial values."""
-        split = shape.inputs * shape.units
-        weights, bias = parameters[:split].reshape(shape.inputs, shape.units), parameters[split:]
+        self.look_at(shape, parameters)
+        weights, bias = self.weights, self.bias
         if self._given_weights is not None:
             weights[:] = self._given_weights
         else:
@@ -205,7 +209,11 @@ class Dense(Layer):
             self.initializer = suited if own is None else own
             weights[:] = initial_weights(self.initializer, stream, *weights.shape)
         bias[:] = 0.0 if self._given_bias is None else self._given_bias
-        self._views = weights, bias
+
+    def look_at(self, shape: LayerShape, parameters: Array) -> None:
+        """Make these numbers the layer's weights and bias."""
+        split = shape.inputs * shape.units
+        self._views = parameters[:split].reshape(shape.inputs, shape.units), parameters[split:]
 
     def copy(self) -> Dense:
         """A new layer, of no network yet, that begins with this one's weights and bias.
@@ -284,6 +292,10 @@ class Dropout(Layer):
         self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
     ) -> None:
         """Let it have as many units as inputs; it has no parameters."""
+        self.look_at(shape, parameters)
+
+    def look_at(self, shape: LayerShape, parameters: Array) -> None:
+        """Let it have as many units as inputs."""
         self.units = shape.units
         self._views = parameters, parameters
 
@@ -364,10 +376,13 @@ class LayerNormalization(Layer):
         self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
     ) -> None:
         """Make these numbers the layer's gain and bias, and overwrite them with initial values."""
+        self.look_at(shape, parameters)
+        self.gain[:], self.bias[:] = (1.0, 0.0) if self._given is None else self._given
+
+    def look_at(self, shape: LayerShape, parameters: Array) -> None:
+        """Make these numbers the layer's gain and bias."""
         self.units = shape.units
-        gain, bias = parameters[: self.units], parameters[self.units :]
-        gain[:], bias[:] = (1.0, 0.0) if self._given is None else self._given
-        self._views = gain, bias
+        self._views = parameters[: self.units], parameters[self.units :]
 
     def copy(self) -> LayerNormalization:
         """A new layer, of no network yet, that begins with this one's gain and bias."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -58,7 +59,8 @@ def each(values: Iterable[Any]) -> Each:
     >>> each([fastnn.SGD(0.1), fastnn.SGD(1.0)])
     each([SGD(0.1), SGD(1.0)])
     """
-    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, dict)):
+    unordered = isinstance(values, (str, bytes, Mapping, Set)) or getattr(values, "ndim", 1) == 0
+    if not isinstance(values, Iterable) or unordered:
         raise TypeError(f"each() is given {checks.shown(values)}; a list with a value for each network is needed")
     return Each(tuple(values))
 
@@ -230,6 +232,19 @@ metrics, early_stopping, seed : as ``fit`` takes them.
     crew = _Crew([member.run for member in members], min(most, len(members)))
     crew.compile()
     compile_seconds = compiled.seconds_spent() - compiling
+    with contextlib.ExitStack() as stack:
+        for net in nets:
+            stack.enter_context(net.being_trained())
+        _run(crew, members, bar, compile_seconds)
+    histories = tuple(member.net.history for member in members if member.net.history is not None)
+    seconds = time.perf_counter() - start - compile_seconds
+    fits = Fits(tuple(nets), histories, _values(members, histories), crew.threads, compile_seconds, seconds)
+    _warn(fits.diverged, len(fits))
+    return fits
+
+
+def _run(crew: _Crew, members: Sequence[_Member], bar: Bar | None, compile_seconds: float) -> None:
+    """Train; however it ends, the networks have parameters and histories."""
     try:
         crew.work(bar)
     finally:
@@ -238,11 +253,6 @@ metrics, early_stopping, seed : as ``fit`` takes them.
             run.compile_seconds = compile_seconds
             training.conclude(run, member.net.parameters, options, run.status not in ("diverged", "interrupted"))
             member.net.history = training.history_of(run, options, seconds)
-    histories = tuple(member.net.history for member in members if member.net.history is not None)
-    seconds = time.perf_counter() - start - compile_seconds
-    fits = Fits(tuple(nets), histories, _values(members, histories), crew.threads, compile_seconds, seconds)
-    _warn(fits.diverged, len(fits))
-    return fits
 
 
 def _refuse_twice(nets: Sequence[Sequential]) -> None:
@@ -355,13 +365,13 @@ class _Crew:
             compiled.train_many(*arguments)
 
     def seconds(self) -> Iterator[float]:
-        """How long each run took; those that nobody has begun, next to nothing."""
+        """How long each run took; those that nobody has begun, 0."""
         found = {
             id(run): row[kernels.NANOSECONDS]
             for table in self._tables
             for run, row in zip(table.runs, table.rows, strict=True)
         }
-        return (1e-9 * max(1, int(found[id(run)])) for run in self.runs)
+        return (1e-9 * int(found[id(run)]) for run in self.runs)
 
     @property
     def samples(self) -> int:

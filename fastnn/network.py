@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba.extending import typeof_impl
 
 from fastnn import checks, files, memory, training
 from fastnn.activations import Activation
@@ -91,12 +93,42 @@ class Sequential:
         self._parameters = np.zeros(count, self.dtype)
         self._gradients = np.zeros(count, self.dtype)
         self._kept = Kept()
+        self._is_trained = False  # at the moment
         self._last_forward: tuple[Array, Array] | None = None  # rows, and the parameters they met
-        stream, start = Stream(self.seed), 0
+        stream = Stream(self.seed)
+        for layer, shape, own in self._placed():
+            layer.bind(shape, own, self.initializer, stream)
+
+    def _placed(self) -> Iterator[tuple[Layer, LayerShape, Array]]:
+        """Each layer, its shape, and its part of the parameters."""
+        start = 0
         for layer, shape in zip(self.layers, self._shapes, strict=True):
             stop = start + shape.parameters
-            layer.bind(shape, self._parameters[start:stop], self.initializer, stream)
+            yield layer, shape, self._parameters[start:stop]
             start = stop
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Of a pickle, or of copy.deepcopy: its layers are to look at its own parameters.
+        self.__dict__.update(state, _is_trained=False)
+        for layer, shape, own in self._placed():
+            layer.look_at(shape, own)
+
+    @contextlib.contextmanager
+    def being_trained(self) -> Iterator[None]:
+        """RuntimeError if somebody trains it already: one of the two would be lost."""
+        if self._is_trained:
+            raise RuntimeError(
+                "this network is being trained already, by another thread or by the fit that called this; "
+                "copy.deepcopy(net) makes another"
+            )
+        self._is_trained = True
+        try:
+            yield
+        finally:
+            self._is_trained = False
+
+    def __copy__(self) -> Sequential:
+        return copy.deepcopy(self)  # a copy that shared the parameters would learn what this one learns
 
     def _check_layers(self) -> tuple[LayerShape, ...]:
         shapes, inputs = [], self.inputs
@@ -465,6 +497,12 @@ def _shown(layer: Layer) -> str:
     if isinstance(layer, Dense):
         return f"{layer.units} {layer.activation}"
     return f"dropout {layer.rate:g}" if isinstance(layer, Dropout) else "normalization"
+
+
+@typeof_impl.register(Sequential)  # type: ignore[untyped-decorator]
+def _no_argument(network: Sequential, context: Any) -> Any:
+    """In place of a page that Numba would print."""
+    raise TypeError("a network cannot be an argument of compiled code; net.handle can, for fastnn.predict_one")
 
 
 def mlp(

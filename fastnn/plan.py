@@ -175,7 +175,7 @@ class Plan:
 
     @property
     def scratch_length(self) -> int:
-        """Numbers of memory for one tile's rows, in whole cache lines."""
+        """Numbers of memory for one tile's rows, in whole vectors."""
         return whole_vectors(self.scratch_rows * self.stride, self.dtype)
 
     def scratch(self) -> npt.NDArray[Any]:

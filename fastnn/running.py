@@ -112,7 +112,7 @@ def memory_of_crew(
 
 @functools.cache
 def _nothing(dtype: np.dtype[Any], written: bool = False) -> Array:
-    """What stands where there is nothing to be read, or written; neither is ever done."""
+    """Stands in for an array that there is none of; never read or written."""
     nothing = np.zeros(1, dtype)
     return nothing if written else read_only(nothing)
 
@@ -234,7 +234,10 @@ class Run:
 
     @contextmanager
     def helped(self) -> Iterator[None]:
-        """While this lasts, other threads help with the chunks."""
+        """While this lasts, other threads help with the chunks.
+
+        Raises what one of them has raised.
+        """
         with reserve(self.threads) as granted:
             board, helpers = self._crew[0], Helpers()
             board[team.ROUND] = 0
@@ -245,9 +248,15 @@ class Run:
                 board[team.ROUND] = team.LEAVE
                 board[team.THREADS] = 1
                 helpers.join()
+            helpers.complain()
 
     def _help(self, thread: int) -> None:
-        compiled.train(*self._arguments(thread, 0))
+        try:
+            compiled.train(*self._arguments(thread, 0))
+        except BaseException:  # in plain Python only; the leader would wait for what this thread has claimed
+            self._crew[0][team.HELPED] = team.ALL
+            self.stop()
+            raise
 
     @property
     def running(self) -> bool:

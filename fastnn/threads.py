@@ -34,7 +34,7 @@ def allowed(threads: Any = None, name: str = "threads") -> int:
     if threads is not None:
         return checks.whole_number(threads, name, least=1, most=MOST_THREADS)
     given = os.environ.get(VARIABLE)
-    if given is not None:
+    if given:
         return _from_environment(given)
     if numba.config.DISABLE_JIT:
         return 1  # plain Python has no use for them
@@ -128,11 +128,12 @@ class Helpers:
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
+        self._errors: list[BaseException] = []
 
     def start(self, count: int, work: Callable[[int], None]) -> int:
         """Call ``work(number)`` in as many threads, numbered from 1, or as many as can be had; their number."""
         for number in range(1, count + 1):
-            thread = threading.Thread(target=work, args=(number,), name=f"fastnn-{number}", daemon=True)
+            thread = threading.Thread(target=self._go, args=(work, number), name=f"fastnn-{number}", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the system has none left, or the interpreter is about to end
@@ -148,6 +149,17 @@ class Helpers:
                 return True
         return False
 
+    def _go(self, work: Callable[[int], None], number: int) -> None:
+        try:
+            work(number)
+        except BaseException as error:  # compiled code raises none; plain Python may
+            self._errors.append(error)
+
+    def complain(self) -> None:
+        """Raise the first error of any of them."""
+        if self._errors:
+            raise self._errors[0]
+
     def join(self) -> None:
         """Wait until they have ended."""
         for thread in self._threads:
@@ -156,16 +168,19 @@ class Helpers:
 
 def share(pieces: int, count: int, work: Callable[[int, int], None]) -> None:
     """Call ``work(thread, piece)`` for each piece, in at most ``count`` threads; the caller's is number 0."""
-    taken, lock = 0, threading.Lock()
+    taken, ended, lock = 0, False, threading.Lock()
 
     def go(thread: int) -> None:
-        nonlocal taken
-        while True:
-            with lock:
-                piece, taken = taken, taken + 1
-            if piece >= pieces:
-                return
-            work(thread, piece)
+        nonlocal taken, ended
+        try:
+            while not ended:
+                with lock:
+                    piece, taken = taken, taken + 1
+                if piece >= pieces:
+                    return
+                work(thread, piece)
+        finally:
+            ended = True  # of all pieces, or by an exception: nobody is to begin another
 
     with reserve(min(count, pieces)) as granted:
         helpers = Helpers()
@@ -173,5 +188,5 @@ def share(pieces: int, count: int, work: Callable[[int, int], None]) -> None:
             helpers.start(granted - 1, go)
             go(0)
         finally:
-            taken = pieces  # nobody is to begin anything if this was interrupted
             helpers.join()
+        helpers.complain()

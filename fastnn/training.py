@@ -437,7 +437,7 @@ def history_of(run: Run, options: Options, seconds: float) -> History:
         status=run.status,
         compile_seconds=run.compile_seconds,
         run_seconds=seconds,
-        samples_per_second=run.samples / seconds,
+        samples_per_second=run.samples / seconds if seconds > 0.0 else 0.0,
         val_loss=found.pop("val_loss", None),
         metrics=found,
         learning_rate=record[:, rate].copy() if rate > 0 else np.full(len(record), options.update.settings[0]),

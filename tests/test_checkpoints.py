@@ -591,7 +591,7 @@ def test_rewritten_file_is_good(checkpoint, data):
 
 def test_file_is_an_npz_without_pickle(checkpoint):
     header, arrays = contents(checkpoint)
-    assert (header["format"], header["version"], header["epoch"]) == ("fastnn checkpoint", 1, 6)
+    assert (header["format"], header["version"], header["epoch"]) == ("fastnn checkpoint", 2, 6)
     assert all(not array.dtype.hasobject for array in arrays.values())
 
 

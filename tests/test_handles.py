@@ -346,3 +346,10 @@ def test_what_is_no_handle_is_refused(rng):
     if JIT:
         with pytest.raises(TypingError, match=r"handle is Tuple.*; the handle of a network, net\.handle, as"):
             one(tuple(p.net.handle), p.X[0], np.empty(2))
+
+
+@pytest.mark.compiled
+def test_a_network_in_place_of_its_handle():
+    net = fastnn.mlp([2, 3, 1])
+    with pytest.raises(TypeError, match=r"a network cannot be an argument of compiled code; net\.handle can"):
+        numba.njit(lambda found: found)(net)

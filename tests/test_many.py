@@ -578,3 +578,11 @@ def test_rows_of_the_table():
     assert run.arrays[kernels.CURSOR] is run.cursor
     assert run.arrays[kernels.ORDER] is run.order
     assert run.arrays[kernels.HISTORY] is run.records[0]
+
+
+@pytest.mark.parametrize("given", [{1, 2}, {1: 2}, np.array(3), "ab", 3])
+def test_each_wants_an_order(given):
+    with pytest.raises(TypeError, match=r"each\(\) is given .*; a list with a value for each network is needed"):
+        fastnn.each(given)
+    with pytest.raises(TypeError, match=r"networks is .*; a list of Sequential is needed"):
+        fit_many({net()}, X, Y)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -306,3 +308,44 @@ def test_a_network_of_many_layers(rng):
     sizes = [2, *[4] * (60 if JIT else 12), 1]
     p = problem(rng, sizes, 5, hidden="identity")
     assert_allclose(p.net.predict(p.X), p.twin.predict(p.X.tolist()), rtol=1e-9, atol=1e-12)
+
+
+# Copies ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_are_networks_of_their_own(how):
+    layers = [fastnn.Dense(3, "tanh"), fastnn.LayerNormalization(), fastnn.Dropout(0.1), fastnn.Dense(1)]
+    net = fastnn.Sequential(layers, inputs=2)
+    X, y = fastnn.datasets.circle(4)
+    net.fit(X, y, epochs=2)
+    other = how(net)
+    assert_array_equal(other.parameters, net.parameters)
+    before = net.parameters.copy()
+    other.fit(X, y, epochs=2)
+    assert_array_equal(net.parameters, before)
+    for layer in (other.layers[0], other.layers[3]):
+        assert np.shares_memory(layer.weights, other.parameters)
+        assert np.shares_memory(layer.bias, other.parameters)
+    assert np.shares_memory(other.layers[1].gain, other.parameters)
+    start = net.layers[0].weights.size
+    assert_array_equal(other.layers[0].weights.reshape(-1), other.parameters[:start])
+    other.layers[0].weights[:] = 0.0
+    assert not other.parameters[:start].any()
+
+
+def test_nobody_else_trains_it_at_the_same_time():
+    net = fastnn.mlp([2, 3, 1])
+    X, y = fastnn.datasets.circle(4)
+
+    def again(progress):
+        with pytest.raises(RuntimeError, match="being trained already"):
+            net.fit(X, y)
+        with pytest.raises(RuntimeError, match="being trained already"):
+            fastnn.fit_many([net], X, y)
+        copy.deepcopy(net).fit(X, y)
+
+    assert net.fit(X, y, epochs=3, callbacks=[again]).epochs == 3
+    with pytest.raises(TypeError):
+        net.fit(X, y, epochs="two")
+    net.fit(X, y)

@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 
 import fastnn
 from fastnn import inference, plan, running, threads, training
-from fastnn.kernels import team
+from fastnn.kernels import passes, team
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import pointer
 from fastnn.optimizers import OPTIMIZERS
@@ -194,6 +194,36 @@ def test_an_interrupted_piece_ends_all():
     assert done == list(range(6))
 
 
+@pytest.mark.parametrize("thread", [0, 1])
+def test_an_error_in_a_piece_is_raised(thread):
+    both = threading.Barrier(2)
+
+    def work(number, piece):
+        both.wait()
+        if number == thread:
+            raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        threads.share(2, 2, work)
+    assert not helpers()
+
+
+@pytest.mark.skipif(JIT, reason="compiled code raises nothing")
+def test_an_error_in_a_helper_ends_the_fit(rng, many_tiles, monkeypatch):
+    right = passes.of_batch
+
+    def wrong(*arguments):
+        if threading.current_thread() in helpers():
+            raise LookupError("enough")
+        right(*arguments)
+
+    monkeypatch.setattr(passes, "of_batch", wrong)
+    p = problem(rng, (3, 6, 2), 300)
+    with pytest.raises(LookupError, match="enough"):
+        p.net.fit(*p.rows, epochs=50, threads=2)
+    assert not helpers()
+
+
 # The board --------------------------------------------------------------------------------------------
 
 
@@ -263,6 +293,8 @@ def test_what_the_environment_says(monkeypatch):
     monkeypatch.setenv("FASTNN_NUM_THREADS", "5")
     assert threads.allowed() == 5
     assert threads.allowed(3) == 3  # an argument goes before it
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "")
+    assert threads.allowed() == (min(threads.cores(), threads.allowed()) if JIT else 1)
     monkeypatch.setenv("FASTNN_NUM_THREADS", "many")
     with pytest.raises(ValueError, match="FASTNN_NUM_THREADS is 'many'; a whole number from 1 to 1024 is needed"):
         fastnn.mlp([2, 1]).fit([[1, 2]], [1])

@@ -179,7 +179,7 @@ def _weights_and_bias_block(
 def _weights_columns(
     x: Any, d: Any, dw: Any, db: Any, shape: tuple, first: int, last: int, add: bool, columns: tuple
 ) -> None:
-    """The same for a few outputs and some inputs: blocks of 4, then 2 and 1; the bias with input 0."""
+    """The same for a few outputs and some inputs, four at a time, then one; the bias with the very first."""
     stride, outputs = shape[0], shape[2]
     i = first
     if first == 0:

@@ -98,8 +98,6 @@ DENSE, OTHER = range(2)
 
 # Real numbers that govern a run: the optimizer's settings (the learning rate first), then single ones, then what
 # the plan tells the place of.
-OPTIMIZER_SETTINGS = 0
-MOST_SETTINGS = 16
 (CLIP_VALUE, CLIP_NORM, WARM_EPOCHS, WARM_RATE, MONITOR_SIGN, MONITOR_DELTA) = range(16, 22)
 (PLATEAU_FACTOR, PLATEAU_DELTA, PLATEAU_LEAST) = range(22, 25)
 NUMBERS = 25

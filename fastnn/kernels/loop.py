@@ -183,8 +183,8 @@ def _update_stretch(job: tuple, crew: tuple, item: int) -> None:
     plan, numbers, vectors = job[0], job[1], job[4]
     board, memories, sums = crew[0], crew[3], crew[4]
     parameters, gradient, previous, state, _ = vectors
-    first = item * board[team.TERMS]
-    memory, length = offset(memories, item * MOST_MEMORY), min(board[team.TERMS], plan[PARAMETERS] - first)
+    first = item * board[team.SETTING]
+    memory, length = offset(memories, item * MOST_MEMORY), min(board[team.SETTING], plan[PARAMETERS] - first)
     for i in range(MOST_MEMORY):
         memory[i] = sums[MEMORY + i]
     crew[2][item] = calls.update(
@@ -237,12 +237,12 @@ def _work(job: tuple, crew: tuple, thread: int) -> int:
                 predictions,
                 number,
             )
-        elif kind == team.UPDATES:
+        elif kind == team.UPDATE_STRETCHES:
             _update_stretch(job, crew, item)
         else:
             first = item * team.STRETCH
             length, add = min(team.STRETCH, plan[PARAMETERS] - first), board[team.ADDED] != 0
-            _sum_slots(plan, slots, board[team.TERMS], vectors[1], first, length, add)
+            _sum_slots(plan, slots, board[team.SETTING], vectors[1], first, length, add)
         done += 1
 
 
@@ -262,7 +262,7 @@ def _sum_up(job: tuple, crew: tuple, count: int, add: bool) -> None:
     if count * length < team.LEAST_SHARED:
         _sum_slots(plan, crew[1], count, gradient, 0, length, add)
         return
-    board[team.TERMS] = count
+    board[team.SETTING] = count
     board[team.ADDED] = 1 if add else 0
     _round(job, crew, team.STRETCHES, 0, (length + team.STRETCH - 1) // team.STRETCH)
 
@@ -274,9 +274,9 @@ def _update_together(job: tuple, crew: tuple, loss: float) -> int:
     stretch = (count + team.UPDATES_EACH * board[team.THREADS] - 1) // (team.UPDATES_EACH * board[team.THREADS])
     stretch = max(team.STRETCH, (stretch + lanes - 1) // lanes * lanes)
     stretches = (count + stretch - 1) // stretch
-    board[team.TERMS] = stretch
+    board[team.SETTING] = stretch
     sums[BATCH_MEAN] = loss
-    _round(job, crew, team.UPDATES, 0, stretches)
+    _round(job, crew, team.UPDATE_STRETCHES, 0, stretches)
     answer = MOVED
     for item in range(stretches):
         if crew[2][item] == NOT_FINITE:
@@ -384,9 +384,7 @@ def _quick(plan: Any) -> bool:
     """Whether a batch is so small, and so little is to be done after it, that ``_descend`` will do."""
     extras = plan[PENALTY] + plan[CLIP] + plan[CONSTRAINT] + plan[FROZEN] + plan[METRICS] + plan[IDENTIFIED]
     plain = extras == 0 and plan[RATE_COLUMN] < 0 and plan[TASK] == TRAIN
-    # The update of many parameters may be shared by threads.
-    few = plan[PARAMETERS] < team.LEAST_SHARED
-    return plain and few and plan[SINGLE_ROW] != 0 and plan[WEIGHTED] == 0
+    return plain and plan[SINGLE_ROW] != 0 and plan[WEIGHTED] == 0
 
 
 @kernel
@@ -460,7 +458,7 @@ def _validate(job: tuple, crew: tuple, budget: int) -> int:
 
 
 @kernel
-def help(job: tuple, crew: tuple, thread: int) -> None:
+def assist(job: tuple, crew: tuple, thread: int) -> None:
     """Work on the leader's rounds until there will be none any more."""
     board, seen = crew[0], 0
     while True:

@@ -123,8 +123,8 @@ def train(table: Any, control: Any, scratch: Any, crew: tuple) -> None:
         while cursor[STATUS] == RUNNING and read(control, STOP) == 0:
             _go_on(row, table, crew[2], scratch, crew, budget)
             time = clock.now()
+            row[NANOSECONDS] = time - start
             budget = max(1, min(8 * budget, budget * SLICE // max(1, time - before)))
             before = time
-        row[NANOSECONDS] = before - start
         if cursor[STATUS] != RUNNING:
             add(control, ENDED, 1)

@@ -132,7 +132,7 @@ def outputs(x: Any, step: int, weights: Any, bias: Any, z: Any, units: int, inpu
         u += lanes
     if u < units:
         left, at = units - u, offset(weights, u)
-        # Parameters have just been stored, in whole vectors: loads of part of one need not wait.
+        # Parameters have just been stored, in whole vectors: narrow loads need not wait for that, masked ones do.
         if left == 1:
             _outputs_first(x, step, at, offset(bias, u), offset(z, u), units, inputs, ONE)
         elif left == 4:

@@ -5,7 +5,8 @@ share of its own, so that the same data stay in the same core's cache, and when 
 others'. So nobody waits for a thread that the system has not let run: what it would have done is done by others.
 Who does what decides nothing about the results.
 
-All that they tell each other stands on the board, a row of whole numbers, each on a cache line of its own.
+All that they tell each other stands on the board, a row of whole numbers; what changes while they work stands on
+cache lines of its own.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ LINE = 16  # numbers of two cache lines: processors fetch them in pairs
 # What stands on the board.
 THREADS = 0  # how many they are
 SLOTS = 1  # items of a round at most
-KIND = 2  # what the items of this round are: TILES, VALIDATION_TILES, STRETCHES or UPDATES
+KIND = 2  # what the items of this round are: TILES, VALIDATION_TILES, STRETCHES or UPDATE_STRETCHES
 FIRST_ITEM = 3  # what the number of an item is counted from
 ITEMS = 4  # how many there are
 SCRATCH = 5  # numbers of each thread's scratch memory
-TERMS = 6  # STRETCHES: slots that are summed up; UPDATES: numbers of a stretch
+SETTING = 6  # STRETCHES: slots that are summed up; UPDATE_STRETCHES: numbers of a stretch
 ADDED = 7  # 1: they are added to what is there already
 ROUND = LINE  # its number; LEAVE: there will be none any more
 HELPED = 2 * LINE  # items of this round that helpers have done
 SHARES = 3 * LINE  # for each thread, how many items of its share are left, and behind that where the share ends
 
-TILES, VALIDATION_TILES, STRETCHES, UPDATES = range(4)
+TILES, VALIDATION_TILES, STRETCHES, UPDATE_STRETCHES = range(4)
 LEAVE = -1
+ALL = 1 << 40  # in place of the items helped with: nobody need wait for any
 STRETCH = 1024  # numbers of the parameter vector
 LEAST_SHARED = 1 << 15  # numbers: to sum up or update fewer takes the leader less time than a round would
 UPDATES_EACH = 4  # stretches for each thread
