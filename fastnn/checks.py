@@ -47,14 +47,21 @@ def whole_number(value: Any, name: str, *, least: int, most: int | None = None) 
 
 def byte_count(value: Any, name: str) -> int:
     """A number of bytes, given as such or like "500 MB"; TypeError or ValueError for anything else."""
-    if not isinstance(value, str):
-        return whole_number(value, name, least=1)
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", value)
-    if found is None or found[2].upper() not in BYTES:
-        raise ValueError(
-            f"{name} is {shown(value)}; a number of bytes, or a text like '500 MB' or '2 GiB', is needed"
-        )
-    return whole_number(int(float(found[1]) * BYTES[found[2].upper()]), name, least=1)
+    sentence = f'{name} is {shown(value)}; a number of bytes from 1 on, or a text like "500 MB", is needed'
+    number = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    if isinstance(number, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", number)
+        if found is None or found[2].upper() not in BYTES:
+            raise ValueError(sentence)
+        number = float(found[1]) * BYTES[found[2].upper()]
+        number = math.floor(number) if math.isfinite(number) else 0
+    elif isinstance(number, (float, np.floating)) and float(number).is_integer():
+        number = int(number)
+    if isinstance(number, (bool, np.bool_)) or not isinstance(number, numbers.Integral):
+        raise TypeError(sentence)
+    if number < 1:
+        raise ValueError(sentence)
+    return int(number)
 
 
 def real_number(
@@ -154,6 +161,11 @@ def place(at: Sequence[int]) -> str:
     return ", ".join(str(i) for i in at)
 
 
+def said_of_whole(message: str) -> str:
+    """A message on a part of some rows, as one on all of them: of ``X[39:52][11, 1]`` it says ``X[50, 1]``."""
+    return re.sub(r"\[(\d+):\d+\]\[(\d+)", lambda found: f"[{int(found[1]) + int(found[2])}", message, count=1)
+
+
 def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     """The array in C order and the given dtype (a copy only where it must be); ValueError for NaN, infinity."""
     if array.dtype != dtype or not array.flags.c_contiguous:
@@ -165,7 +177,8 @@ def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
         wrong = ~np.isfinite(flat[first : first + NUMBERS_AT_ONCE])
         if wrong.any():
             at = tuple(int(i) for i in np.unravel_index(first + int(wrong.argmax()), checked.shape))
-            raise ValueError(f"{name}[{place(at)}] is {array[at]}; finite {dtype} numbers are needed")
+            message = f"{name}[{place(at)}] is {array[at]}; finite {dtype} numbers are needed"
+            raise ValueError(said_of_whole(message))
     return checked
 
 

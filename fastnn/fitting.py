@@ -55,7 +55,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: str | PathLike[str] | None = None,
     threads: int | None = None,
-    memory_limit: int | str | None = None,
+    memory_limit: float | str | None = None,
 ) -> History:
     """Train the network.
 
@@ -68,14 +68,16 @@ def fit(
     X : (n, inputs) numbers, or a Dataset in place of X, y and sample_weight; or blocks: an iterable of (X, y) or
         (X, y, sample_weight), as many rows in each as one likes. It is gone through once before anything is
         changed, to check and to count the rows (once more for metrics, and for a checkpoint), and then in each
-        epoch, by a thread of its own; so its ``__iter__`` has to begin anew each time, with the same rows.
+        epoch, by a thread of its own; so its ``__iter__`` has to begin anew each time, with the same rows. Blocks
+        are read in their order: with a ``batch_size`` they need ``shuffle=False``.
     y : (n,) or (n, outputs) targets; for loss "cross_entropy" labels (n,) or class shares (n, outputs).
     epochs : passes over the data. Of LBFGS and LevenbergMarquardt, iterations.
     batch_size : rows for one update. None is batch gradient descent: one update an epoch, with all rows;
         1 is stochastic gradient descent. A last batch may be short.
     optimizer : one of ``fastnn.optimizers``, like Adam(0.001), or its name; without one SGD(0.01).
     loss : a name or an object of ``fastnn.losses``.
-    shuffle : whether mini-batches are drawn in a new order each epoch.
+    shuffle : whether mini-batches are drawn in a new order each epoch, as they are by default. Those of blocks are
+        not: with blocks and a ``batch_size``, ``shuffle=False`` is needed.
     sample_weight : (n,) numbers, 0 or more. The loss of a batch is Σ w·l / Σ w: weight 2 counts as the row
         twice, weight 0 as the row left out.
     class_weight : what sample weights are multiplied by, for targets that are classes: a dictionary of labels and
@@ -103,9 +105,9 @@ def fit(
         depend on it, to the last bit.
     memory_limit : bytes, or a text like "500 MB", that may be taken for rows beside the arrays given: for packed
         copies, validation rows, and what metrics keep. Where it is too little to pack all rows, arrays of the
-        network's dtype are read where they are; others, and blocks, are read and packed in windows, the next while
-        the present one is worked on. Every number stays, to the last bit, as it would be. (Parameters, the
-        optimizer's state, the history and the user's own blocks do not count.)
+        network's dtype, in C order, are read where they are; others, and blocks, are read and packed in windows,
+        the next while the present one is worked on. Every number stays, to the last bit, as it would be.
+        (Parameters, the optimizer's state, the history and the user's own blocks do not count.)
 
     Returns
     -------

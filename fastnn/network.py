@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -93,7 +94,7 @@ class Sequential:
         self._parameters = np.zeros(count, self.dtype)
         self._gradients = np.zeros(count, self.dtype)
         self._kept = Kept()
-        self._is_trained = False  # at the moment
+        self._trainer: int | None = None  # the thread that trains it at the moment
         self._last_forward: tuple[Array, Array] | None = None  # rows, and the parameters they met
         stream = Stream(self.seed)
         for layer, shape, own in self._placed():
@@ -109,23 +110,23 @@ class Sequential:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Of a pickle, or of copy.deepcopy: its layers are to look at its own parameters.
-        self.__dict__.update(state, _is_trained=False)
+        self.__dict__.update(state, _trainer=None)
         for layer, shape, own in self._placed():
             layer.look_at(shape, own)
 
     @contextlib.contextmanager
     def being_trained(self) -> Iterator[None]:
-        """RuntimeError if somebody trains it already: one of the two would be lost."""
-        if self._is_trained:
+        """RuntimeError if another thread trains it already: what one of the two learns would be lost."""
+        before, thread = self._trainer, threading.get_ident()
+        if before not in (None, thread):
             raise RuntimeError(
-                "this network is being trained already, by another thread or by the fit that called this; "
-                "copy.deepcopy(net) makes another"
+                "another thread is training this network; copy.deepcopy(net) makes one that it leaves alone"
             )
-        self._is_trained = True
+        self._trainer = thread
         try:
             yield
         finally:
-            self._is_trained = False
+            self._trainer = before
 
     def __copy__(self) -> Sequential:
         return copy.deepcopy(self)  # a copy that shared the parameters would learn what this one learns
@@ -382,7 +383,7 @@ class Sequential:
         *,
         loss: str | Loss = "mse",
         sample_weight: Any = None,
-        memory_limit: int | str | None = None,
+        memory_limit: float | str | None = None,
     ) -> float:
         """The loss of rows, as ``fit`` takes them (as blocks too), with penalties and without dropout.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ WINDOW_BYTES = (
 )  # at most, if there are several: what is packed is then still in a cache when it is worked on
 PIECE_BYTES = 1 << 20  # of rows that are converted and checked at a time
 PIECES = 4  # as many are alive then: converted, compared with infinity, cut by weights
+LEAVE_SECONDS = 0.1  # how long an error, or Ctrl-C, waits for the reader, who may wait for the user's blocks
 LOOK_SECONDS = 0.1  # how long to wait before looking whether Ctrl-C was pressed; not all systems interrupt a wait
 
 
@@ -160,37 +162,47 @@ class Stream:
             self._compared = Rows(np.empty((n, 0), self.dtype), targets, weights)
         return self._compared
 
-    def pieces(self) -> Generator[Rows, None, None]:
-        """All rows, checked and converted.
+    def pieces(self, ended: Callable[[], bool] = lambda: False) -> Generator[Rows, None, None]:
+        """All rows, checked and converted; no more of them as soon as ``ended`` says so.
 
         Raises
         ------
         TypeError, ValueError
             If something is wrong with them, or if there are more or less than there were.
         """
-        rows = given = 0
-        for piece in self._all_pieces():
+        first, rows, counting = self._found, 0, 0
+        for piece in self._all_pieces(ended):
+            if piece.is_weighted != self.is_weighted:
+                if piece.is_weighted:
+                    raise _others("this pass had sample weights, the first none")
+                raise _others("the first pass had sample weights, this one none")
+            of_weight = piece.counting()
             rows += len(piece)
-            counting = piece.counting()
-            given += len(counting)
-            if rows > self._found.rows or given > self._found.counting or piece.is_weighted != self.is_weighted:
-                break
-            kept = counting if self._without_weight_0 else piece
+            counting += len(of_weight)
+            if rows > 2 * first.rows:  # there may be no end of them
+                raise _others(f"the first pass had {first.rows} rows, this one {rows} or more")
+            if rows > first.rows or counting > first.counting:  # the others are only counted
+                continue
+            kept = of_weight if self._without_weight_0 else piece
             if len(kept):
                 yield kept
-        if rows != self._found.rows or given != self._found.counting:
-            raise ValueError(
-                "the rows are others than when they were read first: then there were "
-                f"{self._found.rows}, {self._found.counting} of a weight above 0; an object is needed that gives "
-                "the same rows each time it is gone through"
-            )
+        if ended():
+            return
+        if rows != first.rows:
+            raise _others(f"the first pass had {first.rows} rows, this one {rows}")
+        if counting != first.counting:
+            raise _others(f"the first pass had {first.counting} rows of a weight above 0, this one {counting}")
 
-    def _all_pieces(self) -> Generator[Rows, None, None]:
+    def _all_pieces(self, ended: Callable[[], bool] = lambda: False) -> Generator[Rows, None, None]:
         count = self._piece_rows
         with contextlib.closing(self._blocks()) as blocks:
             for block in blocks:
                 for first in range(0, len(block.X), count):
+                    if ended():
+                        return
                     yield self._piece(block, first, first + count)
+                if ended():
+                    return
 
     def _piece(self, block: Block, first: int, stop: int) -> Rows:
         wanted, part = self._wanted, slice(first, stop)
@@ -226,13 +238,21 @@ class Stream:
         return Found(rows, counting, bool(weighted))
 
 
+def _others(how: str) -> ValueError:
+    """What is said of rows that change from pass to pass."""
+    return ValueError(
+        f"the rows are others than when they were read first: {how}; an object is needed that gives the same rows "
+        "each time it is gone through"
+    )
+
+
 @contextlib.contextmanager
 def _said_of(where: str) -> Iterator[None]:
-    """Errors begin with where they are."""
+    """Errors begin with where they are, and count rows from the first of the block."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{where}{error}") from None
+        raise type(error)(where + checks.said_of_whole(str(error))) from None
 
 
 # Where rows come from ------------------------------------------------------------------------------
@@ -352,15 +372,20 @@ def rows_of(
             raise TypeError("sample_weight is given beside blocks; a block with weights is (X, y, sample_weight)")
         if mini_batches and shuffled:
             raise ValueError(
-                "shuffle is True, and blocks are read in their order; shuffle=False is needed. (The iterable "
-                "itself may give its rows in a new order each time.)"
+                "shuffle is True, as it is by default, and blocks are read in their order; shuffle=False is "
+                "needed. (The iterable itself may give its rows in a new order each time.)"
             )
         if in_memory:
             raise ValueError(f"blocks are read in windows, and {in_memory}")
         stream = of_blocks(X, wanted, limit)
         stream.leave(others(len(stream)))
         return stream, None
-    if limit is None or (y is None and not isinstance(X, Dataset)):
+    if y is None and not isinstance(X, Dataset):
+        raise TypeError(
+            "y is missing; targets are needed, or in place of X and y a Dataset or blocks: an iterable of (X, y) "
+            "or (X, y, sample_weight)"
+        )
+    if limit is None:
         return net.rows(X, y, sample_weight, loss)
     block = Block(X.X, X.y, X.sample_weight) if isinstance(X, Dataset) else block_of("", X, y, sample_weight)
     n = len(block.X)
@@ -375,7 +400,11 @@ def rows_of(
         raise ValueError(
             f"memory_limit is {memory.shown(limit)}, and to draw {n:,} rows in a new order each epoch takes "
             f"{memory.shown(needed + others(n))} here; shuffle=False takes less"
-            + (f", and so do X, y and weights of type {wanted.dtype}" if needed > 8 * n else "")
+            + (
+                f", and so do X, y and weights of type {wanted.dtype} in C order and native byte order"
+                if needed > 8 * n
+                else ""
+            )
         )
     if in_memory:
         raise ValueError(f"memory_limit is {memory.shown(limit)}, too little to pack {n:,} rows, and {in_memory}")
@@ -451,6 +480,7 @@ class Windows:
         for slot in range(slots):
             self._free.put(slot * self._size)
         self._shown: int | None = None
+        self._handled = sys.exc_info()[1]  # the caller may be in an except clause
         self._reader: threading.Thread | None = None
         self._closed = False
 
@@ -507,11 +537,20 @@ class Windows:
         return found
 
     def close(self) -> None:
-        """End the thread; at most it still reads the block that it is at."""
+        """End the thread; at most it still reads the block that it is at.
+
+        An exception on its way out, such as that of Ctrl-C, does not wait until the user's iterable gives that
+        block: the thread ends by itself then, and what it writes to is its own.
+        """
         self._closed = True
         self._free.put(None)
-        if self._reader is not None:
-            self._reader.join()
+        if self._reader is None:
+            return
+        if sys.exc_info()[1] is not self._handled:
+            self._reader.join(LEAVE_SECONDS)
+            return
+        while self._reader.is_alive():
+            self._reader.join(LOOK_SECONDS)
 
     def _read(self, passes: int | None) -> None:
         """Fill windows, as far as there are free ones, again and again."""
@@ -528,10 +567,11 @@ class Windows:
             self._ready.put(error)
 
     def _one_pass(self) -> Generator[tuple[int, int, int], None, None]:
+        """The windows of one; the last when it is certain that no rows follow, for nobody may ask for more."""
         cuts = self._cuts()
         first = at = stop = 0
         place: int | None = None
-        with contextlib.closing(self._stream.pieces()) as pieces:
+        with contextlib.closing(self._stream.pieces(lambda: self._closed)) as pieces:
             for piece in pieces:
                 done = 0
                 while done < len(piece):
@@ -545,5 +585,8 @@ class Windows:
                     done, at = done + count, at + count
                     if at == stop:
                         self._memory.end(place + stop - first)
-                        yield first, stop, place
-                        place = None
+                        if stop < self._n:
+                            yield first, stop, place
+                            place = None
+        if place is not None and not self._closed:
+            yield first, stop, place

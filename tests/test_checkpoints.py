@@ -628,7 +628,7 @@ def test_networks_and_checkpoints_are_told_apart(checkpoint, data, tmp_path):
     "changes",
     [
         *[{"format": bad} for bad in (None, 3, "fastnn network")],
-        *[{"version": bad} for bad in (0, 2, True, None, "1")],
+        *[{"version": bad} for bad in (0, 1, 3, True, None, "2")],
         *[{"fit": bad} for bad in (None, [], {}, "fit", 3)],
         *[{"epoch": bad} for bad in (-1, 5, 7, 10**30, 6.0, None, "6", True)],
         *[{"seconds": bad} for bad in (-1.0, None, "1", float("nan"), float("inf"))],

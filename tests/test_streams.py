@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import re
 import threading
 import time
 import tracemalloc
@@ -12,7 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastnn
-from fastnn import memory, plan, running, streams, threads
+from fastnn import checks, memory, plan, running, streams, threads
 from tests.problems import JIT
 
 ROWS = 600
@@ -22,7 +23,10 @@ LIMIT = 4000  # bytes: so that there are several windows of small tiles
 @pytest.fixture(autouse=True)
 def no_thread_left():
     yield
-    assert not [thread for thread in threading.enumerate() if thread.name == "fastnn reader"]
+    readers = [thread for thread in threading.enumerate() if thread.name == "fastnn reader"]
+    for reader in readers:  # after an error it may still wait for its next block
+        reader.join(5)
+        assert not reader.is_alive()
 
 
 @pytest.fixture
@@ -328,7 +332,7 @@ def test_predictions_piece_by_piece(rng, monkeypatch):
     assert_array_equal(net.predict(X), expected)
     wrong = X.astype("float32")
     wrong[50, 1] = np.nan
-    with pytest.raises(ValueError, match=r"X\[39:52\]\[11, 1\] is nan"):
+    with pytest.raises(ValueError, match=r"X\[50, 1\] is nan; finite float64"):
         net.predict(wrong)
     with pytest.raises(ValueError, match=r"X\[50, 1\] is nan"):
         net.predict(wrong.astype("float64"))
@@ -467,6 +471,61 @@ def test_ctrl_c_while_waiting_for_rows(rows):
     assert len(net.history.loss) < 1000
 
 
+@pytest.mark.parametrize("within", ["nothing", "an except clause"])
+def test_ctrl_c_does_not_wait_for_a_block(rows, within):
+    """The reader is left with the user's iterable, and ends when that goes on."""
+    goes_on, ended = threading.Event(), threading.Event()
+
+    class Stuck(Blocks):
+        def __iter__(self):
+            try:
+                for i, block in enumerate(super().__iter__()):
+                    if self.passes == 2 and i == 3:
+                        _thread.interrupt_main()
+                        goes_on.wait(20)
+                    yield block
+            finally:
+                if self.passes == 2:
+                    ended.set()
+
+    net, blocks = new_net(), Stuck(*rows)
+    start = time.monotonic()
+    try:
+        if within == "an except clause":
+            raise OSError
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(blocks, epochs=3)
+    except OSError:
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(blocks, epochs=3)
+    assert time.monotonic() - start < 10
+    (reader,) = (thread for thread in blocks.threads if thread.name == "fastnn reader")
+    assert reader.daemon
+    assert reader.is_alive()
+    assert net.fit(*rows).status == "finished"
+    goes_on.set()
+    assert ended.wait(5)
+    assert blocks.given == 4  # it takes no more than the block that it waited for
+
+
+def test_a_normal_end_waits_for_the_reader(rows):
+    """Also where an exception is being handled that has nothing to do with the fit."""
+
+    class Slow(Blocks):
+        def __iter__(self):
+            for i, block in enumerate(super().__iter__()):
+                if self.passes == 4 and i == 0:
+                    time.sleep(0.5)
+                yield block
+
+    blocks = Slow(*rows)
+    try:
+        raise OSError
+    except OSError:
+        new_net().fit(blocks, epochs=9, memory_limit=LIMIT, callbacks=lambda progress: progress.epoch == 2)
+    assert not any(thread.name == "fastnn reader" for thread in threading.enumerate())
+
+
 def test_a_reader_that_is_gone(rows, monkeypatch):
     monkeypatch.setattr(streams.Windows, "_read", lambda self, passes: None)
     with pytest.raises(RuntimeError, match="the thread that reads the rows has ended"):
@@ -502,22 +561,69 @@ def test_rows_that_are_others_the_next_time(rows):
             for X, y in super().__iter__():
                 yield X, y, np.full(len(y), 1.0 if self.passes < 3 else 0.0)
 
-    for kind in (Shrinking, Growing, Weighing):
+    for kind, how in (
+        (Shrinking, f"the first pass had {ROWS} rows, this one {ROWS - 70};"),
+        (Growing, f"the first pass had {ROWS} rows, this one {ROWS + 10};"),
+        (Weighing, f"the first pass had {ROWS} rows of a weight above 0, this one 0;"),
+    ):
         net = new_net()
-        with pytest.raises(ValueError, match=f"others than when they were read first: then there were {ROWS}, "):
+        with pytest.raises(ValueError, match=f"others than when they were read first: {how}"):
             net.fit(kind(X, y), epochs=5, memory_limit=LIMIT)
         assert 1 <= len(net.history.loss) < 5
 
 
+class Changing:
+    """Other blocks in each pass; those of the last in all that follow."""
+
+    def __init__(self, *passes):
+        self.passes = list(passes)
+
+    def __iter__(self):
+        return iter(self.passes.pop(0) if len(self.passes) > 1 else self.passes[0])
+
+
+@pytest.mark.parametrize("limit", [None, LIMIT])
+def test_rows_that_are_others_in_the_last_pass(rows, limit):
+    """Nobody asks for what follows the last row, if not the reader."""
+    X, y = rows
+    one, two, net = (X[:500], y[:500]), (X[:200], y[:200]), new_net()
+    before = net.parameters.copy()
+    for passes, how in (
+        (([one], [one, two]), "the first pass had 500 rows, this one 700;"),
+        (([one, two], [one]), "the first pass had 700 rows, this one 500;"),
+        (([one], [one, one, one]), r"the first pass had 500 rows, this one 1\d+ or more;"),
+        (([one], [(*one, one[1] + 1)]), "this pass had sample weights, the first none"),
+        (([(*one, one[1] + 1)], [one]), "the first pass had sample weights, this one none"),
+        (([(*one, one[1] + 1)], [(*one, 0 * one[1])]), "500 rows of a weight above 0, this one 0"),
+    ):
+        for call in (net.fit, net.evaluate):
+            with pytest.raises(ValueError, match=how):
+                call(Changing(*passes), memory_limit=limit)
+    assert_array_equal(net.parameters, before)
+
+
 # Refused --------------------------------------------------------------------------------------------
+
+OF_BYTES = 'a number of bytes from 1 on, or a text like "500 MB", is needed'
+
+
+@pytest.mark.parametrize("limit", [1e9, np.float32(2.0**30), np.int64(10**9), np.array(1e9), "1 GB", " 1.5gib "])
+def test_numbers_of_bytes(limit):
+    assert 1e9 <= checks.byte_count(limit, "memory_limit") <= 1.5 * 2**30
 
 
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [
-        ({"memory_limit": 0}, ValueError, "memory_limit is 0; a whole number from 1 on"),
-        ({"memory_limit": 2.5}, TypeError, "memory_limit is 2.5; a whole number"),
-        ({"memory_limit": "2 cows"}, ValueError, "memory_limit is '2 cows'; a number of bytes, or a text like"),
+        ({"memory_limit": 0}, ValueError, f"memory_limit is 0; {OF_BYTES}"),
+        ({"memory_limit": -5.0}, ValueError, f"memory_limit is -5.0; {OF_BYTES}"),
+        ({"memory_limit": 2.5}, TypeError, f"memory_limit is 2.5; {OF_BYTES}"),
+        ({"memory_limit": np.inf}, TypeError, f"memory_limit is inf; {OF_BYTES}"),
+        ({"memory_limit": True}, TypeError, f"memory_limit is True; {OF_BYTES}"),
+        ({"memory_limit": b"5 MB"}, TypeError, f"memory_limit is b'5 MB'; {OF_BYTES}"),
+        ({"memory_limit": "2 cows"}, ValueError, f"memory_limit is '2 cows'; {OF_BYTES}"),
+        ({"memory_limit": "0.5 B"}, ValueError, f"memory_limit is '0.5 B'; {OF_BYTES}"),
+        ({"memory_limit": "9" * 400 + "MB"}, ValueError, OF_BYTES),
         ({"memory_limit": 500}, ValueError, r"memory_limit leaves 500 bytes for reading rows; at least .* kB"),
         ({"memory_limit": LIMIT, "metrics": ["mae"]}, ValueError, "metrics and validation rows alone take"),
         (
@@ -586,22 +692,67 @@ def test_blocks_and_arguments_beside_them(rows):
     blocks, net = [(X, y)], new_net()
     with pytest.raises(TypeError, match="sample_weight is given beside blocks"):
         net.fit(blocks, sample_weight=y)
-    with pytest.raises(ValueError, match="shuffle is True, and blocks are read in their order"):
+    with pytest.raises(ValueError, match="shuffle is True, as it is by default, and blocks are read in their"):
         net.fit(blocks, batch_size=10)
     with pytest.raises(ValueError, match="blocks are read in windows, and class_weight"):
         net.fit(blocks, class_weight="balanced")
-    with pytest.raises(TypeError, match="y is missing"):
-        net.fit(X)
-    with pytest.raises(TypeError, match="y is missing"):
-        net.fit(X.tolist(), memory_limit=LIMIT)
 
 
-def test_where_a_flaw_is_in_an_array(rows):
+class Getting:
+    """Blocks by their numbers, and no __iter__."""
+
+    def __getitem__(self, i):
+        raise IndexError
+
+
+def test_y_is_missing(rows):
     X, y = rows
-    X[456, 1] = np.inf
-    with pytest.raises(ValueError, match=r"X\[\d+:\d+\]\[\d+, 1\] is inf") as caught:
-        new_net().fit(X, y, memory_limit=LIMIT)
-    assert eval(str(caught.value).split(" is ")[0], {"X": X}) == np.inf
+    net = new_net()
+    for given in ([(X,)], [], [X], (X, y), [(X, y, y, None)], lambda: iter([(X, y)]), Getting(), X, X.tolist()):
+        for options in ({}, {"memory_limit": LIMIT}):
+            for call in (net.fit, net.evaluate):
+                with pytest.raises(
+                    TypeError, match=r"^y is missing; .* a Dataset or blocks: an iterable of \(X, y\) or"
+                ):
+                    call(given, **options)
+
+
+@pytest.mark.parametrize("flaw", ["X", "y", "target", "sample_weight", "negative weight", "label", "share"])
+def test_where_a_flaw_is(rows, flaw):
+    """It is said as it is of rows in memory, though they are read in pieces."""
+    X, y = (array.copy() for array in rows)
+    weights, loss, net = np.ones(ROWS), "binary_cross_entropy", new_net()
+    if flaw in ("label", "share"):
+        loss, net = "cross_entropy", new_net(sizes=(2, 2), output="softmax")
+    if flaw == "share":
+        y = np.stack([y, 1 - y], axis=1)
+    if flaw == "X":
+        X[456, 1] = np.inf
+    elif "weight" in flaw:
+        weights[456] = -1 if "negative" in flaw else np.nan
+    else:
+        y[456] = np.nan if flaw == "y" else 7
+    with pytest.raises(ValueError, match=r"^(X|y|sample_weight)\[456") as expected:
+        net.fit(X, y, sample_weight=weights, loss=loss)
+    sentence = str(expected.value)
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        net.fit(X, y, sample_weight=weights, loss=loss, memory_limit=LIMIT)
+    with pytest.raises(ValueError, match=f"^block 1: {re.escape(sentence)}$"):
+        net.fit([(X[:9], y[:9], weights[:9]), (X, y, weights)], loss=loss, memory_limit=LIMIT)
+
+
+@pytest.mark.parametrize("kind", ["fortran", "strided", "byte-swapped"])
+def test_what_takes_less(rows, kind):
+    X, y = rows[0].astype("float64"), rows[1]
+    given = {
+        "fortran": np.asfortranarray(X),
+        "strided": np.repeat(X, 2, axis=0)[::2],
+        "byte-swapped": X.astype(">f8"),
+    }
+    with pytest.raises(
+        ValueError, match="and so do X, y and weights of type float64 in C order and native byte order"
+    ):
+        new_net().fit(given[kind], y, batch_size=10, memory_limit=LIMIT)
 
 
 def test_signs_of_two_kinds_in_two_blocks(rows):

@@ -203,14 +203,19 @@ def _update_stretch(job: tuple, crew: tuple, item: int) -> None:
 
 
 @kernel
+def _memory_of(job: tuple, crew: tuple, thread: int) -> tuple:
+    """A thread's own scratch, and where it may put the numbers of a tile's rows."""
+    plan, order, scratch = job[0], job[3], job[5]
+    behind = plan[SAMPLES] if plan[SHUFFLED] != 0 else 0
+    return offset(scratch, thread * crew[0][team.SCRATCH]), offset(order, behind + thread * plan[STRIDE])
+
+
+@kernel
 def _work(job: tuple, crew: tuple, thread: int) -> int:
     """Do items of the present round until none is left; how many."""
-    plan, numbers, data, order, vectors, scratch, cursor, validation, measured = job
+    plan, gradient = job[0], job[4][1]
     board, slots, slot_sums, _, _ = crew
-    plan_of_validation, numbers_of_validation, validation_data = validation
-    own = offset(scratch, thread * board[team.SCRATCH])
-    behind = plan[SAMPLES] if plan[SHUFFLED] != 0 else 0
-    places, zero = offset(order, behind + thread * plan[STRIDE]), offset(vectors[1], plan[PARAMETERS])
+    memory = _memory_of(job, crew, thread)
     done = 0
     while True:
         item = team.claim(board, thread)
@@ -218,31 +223,16 @@ def _work(job: tuple, crew: tuple, thread: int) -> int:
             return done
         number, kind = board[team.FIRST_ITEM] + item, board[team.KIND]
         if kind == team.TILES:
-            gradient, sums = offset(slots, item * plan[PARAMETERS]), offset(slot_sums, 2 * item)
-            memory, predictions = (own, places, zero, vectors[3]), measured[0][2]
-            passes.of_batch(
-                plan, numbers, data, order, memory, vectors[0], gradient, sums, cursor, predictions, number, False
-            )
+            slot, sums = offset(slots, item * plan[PARAMETERS]), offset(slot_sums, 2 * item)
+            passes.of_batch(job, memory, slot, sums, number, False)
         elif kind == team.VALIDATION_TILES:
-            sums, predictions = offset(slot_sums, 2 * item), measured[1][2]
-            parameters = vectors[2] if plan[LINE_SEARCH] != 0 else vectors[0]
-            passes.of_validation(
-                plan_of_validation,
-                numbers_of_validation,
-                validation_data,
-                parameters,
-                own,
-                sums,
-                cursor,
-                predictions,
-                number,
-            )
+            passes.of_validation(job, memory[0], offset(slot_sums, 2 * item), number)
         elif kind == team.UPDATE_STRETCHES:
             _update_stretch(job, crew, item)
         else:
             first = item * team.STRETCH
             length, add = min(team.STRETCH, plan[PARAMETERS] - first), board[team.ADDED] != 0
-            _sum_slots(plan, slots, board[team.SETTING], vectors[1], first, length, add)
+            _sum_slots(plan, slots, board[team.SETTING], gradient, first, length, add)
         done += 1
 
 
@@ -345,28 +335,13 @@ def _finish_batch(job: tuple, crew: tuple) -> int:
 @kernel
 def _train(job: tuple, crew: tuple, budget: int) -> int:
     """The gradient and loss of the batch's next tiles, added to those of the tiles before; how many they were."""
-    plan, numbers, data, order, vectors, scratch, cursor, _, measured = job
+    plan, gradient, cursor = job[0], job[4][1], job[6]
     board, slot_sums, sums = crew[0], crew[2], crew[4]
     rows = min(plan[BATCH], plan[WINDOW_END] - cursor[FIRST])
     number, left = cursor[DONE] // plan[TILE], (rows - cursor[DONE] + plan[TILE] - 1) // plan[TILE]
     count, add = 1, number > 0
     if board[team.THREADS] == 1 or left == 1:
-        places = offset(order, plan[SAMPLES] if plan[SHUFFLED] != 0 else 0)
-        memory, predictions = (scratch, places, offset(vectors[1], plan[PARAMETERS]), vectors[3]), measured[0][2]
-        passes.of_batch(
-            plan,
-            numbers,
-            data,
-            order,
-            memory,
-            vectors[0],
-            vectors[1],
-            slot_sums,
-            cursor,
-            predictions,
-            number,
-            add,
-        )
+        passes.of_batch(job, _memory_of(job, crew, 0), gradient, slot_sums, number, add)
     else:
         count = min(left, team.most_items(board, budget))
         _round(job, crew, team.TILES, number, count)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn.kernels import calls, single, tile
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.layout import (
@@ -21,6 +19,7 @@ from fastnn.kernels.layout import (
     IDENTIFIED,
     INPUT_ROW,
     INPUTS,
+    LINE_SEARCH,
     LOSS_SETTINGS,
     METRICS,
     NEWTON_WORK,
@@ -28,6 +27,7 @@ from fastnn.kernels.layout import (
     OF_OUTPUTS,
     OUTPUTS,
     PACKED,
+    PARAMETERS,
     SAMPLES,
     SHIFT,
     SHUFFLED,
@@ -45,21 +45,12 @@ from fastnn.kernels.vectors import add_up
 
 
 @kernel
-def _gather(
-    plan: Any,
-    inputs: Any,
-    targets: Any,
-    weights: Any,
-    order: Any,
-    places: Any,
-    scratch: Any,
-    first: int,
-    count: int,
-) -> None:
+def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first: int, count: int) -> None:
     """Lay ``count`` rows out in scratch, sample beside sample; up to whole vectors, the last with weight 0.
 
     Overwrites the places with the numbers of the rows.
     """
+    inputs, targets, weights = data
     stride, lanes = plan[STRIDE], width(scratch)
     samples = (count + lanes - 1) // lanes * lanes
     _number_rows(plan, order, places, first, samples, count)
@@ -108,21 +99,11 @@ def _note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: 
 
 
 @kernel
-def _of_rows(
-    plan: Any,
-    numbers: Any,
-    data: tuple,
-    order: Any,
-    memory: tuple,
-    parameters: Any,
-    gradient: Any,
-    sums: Any,
-    cursor: Any,
-    predictions: Any,
-) -> None:
+def _of_rows(job: tuple, memory: tuple, gradient: Any, sums: Any) -> None:
     """``of_batch`` for a batch that would not fill a vector, row by row."""
+    plan, numbers, data, order, vectors, _, cursor, _, measured = job
     inputs, targets, weights = data
-    scratch, places, _, _ = memory
+    scratch, places = memory
     w = single.weight_of_one(plan, scratch)
     training = plan[TASK] != EVALUATE
     first, batch_loss, batch_weight = cursor[FIRST], 0.0, 0.0
@@ -135,54 +116,39 @@ def _of_rows(
             store(w, 0, load_part(weights, row, 1))
         if plan[IDENTIFIED] != 0:
             _number_rows(plan, order, places, at, width(scratch), 1)
-        y = single.forward(plan, numbers, parameters, x, scratch, training, (places, cursor[EPOCH]))
+        y = single.forward(plan, numbers, vectors[0], x, scratch, training, (places, cursor[EPOCH]))
         if plan[METRICS] != 0:
-            _note(plan, single.spread_outputs(plan, y, scratch), scratch, order, predictions, at, 1)
+            _note(plan, single.spread_outputs(plan, y, scratch), scratch, order, measured[0][2], at, 1)
         batch_loss += single.loss(plan, numbers, y, target, w, scratch)
         batch_weight += weight
         if training:
-            single.backward(plan, parameters, gradient, x, scratch, at > first)
+            single.backward(plan, vectors[0], gradient, x, scratch, at > first)
     sums[0] = batch_loss
     sums[1] = batch_weight
 
 
 @kernel
-def of_batch(
-    plan: Any,
-    numbers: Any,
-    data: tuple,
-    order: Any,
-    memory: tuple,
-    parameters: Any,
-    gradient: Any,
-    sums: Any,
-    cursor: Any,
-    predictions: Any,
-    number: int,
-    add: bool,
-) -> None:
+def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, add: bool) -> None:
     """A tile of the batch under way: overwrite (or add to) the gradient, and overwrite sums with (loss, weight).
 
-    memory: scratch; where numbers of rows may stand; a 0; the optimizer's state.
+    The job is that of ``loop.run``; memory is the thread's own scratch, and where numbers of rows may stand.
     """
+    plan, numbers, data, order, vectors, _, cursor, _, measured = job
     if plan[SINGLE_ROW] != 0:
-        _of_rows(plan, numbers, data, order, memory, parameters, gradient, sums, cursor, predictions)
+        _of_rows(job, memory, gradient, sums)
         return
-    inputs, targets, weights = data
-    scratch, places, zero, state = memory
+    scratch, places = memory
+    parameters, state, zero = vectors[0], vectors[3], offset(vectors[1], plan[PARAMETERS])
     stride, lanes = plan[STRIDE], width(scratch)
     done = number * plan[TILE]
     first = cursor[FIRST] + done
     count = min(plan[TILE], min(plan[BATCH], plan[SAMPLES] - cursor[FIRST]) - done)
     samples = (count + lanes - 1) // lanes * lanes
     if plan[PACKED] != 0:
-        last = done + plan[TILE] >= plan[SAMPLES]
         place = number + plan[SHIFT] // plan[TILE]
-        x = offset(inputs, place * plan[INPUTS] * stride)
-        t = offset(targets, place * plan[OUTPUTS] * stride)
-        w = offset(weights, (place if plan[WEIGHTED] != 0 else np.int64(last)) * stride)
+        x, t, w = tile.packed(plan, data, place, done + plan[TILE] >= plan[SAMPLES])
     else:
-        _gather(plan, inputs, targets, weights, order, places, scratch, first + plan[SHIFT], count)
+        _gather(plan, data, order, places, scratch, first + plan[SHIFT], count)
         x = offset(scratch, plan[INPUT_ROW] * stride)
         t = offset(scratch, plan[TARGET_ROW] * stride)
         w = offset(scratch, plan[WEIGHT_ROW] * stride)
@@ -190,7 +156,7 @@ def of_batch(
         _number_rows(plan, order, places, first, samples, count)
     training = plan[TASK] != EVALUATE
     y = tile.forward(plan, numbers, parameters, x, scratch, samples, training, (places, cursor[EPOCH]))
-    _note(plan, y, scratch, order, predictions, first, count)
+    _note(plan, y, scratch, order, measured[0][2], first, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[1] = add_up(w, samples) if plan[WEIGHTED] != 0 else count
     if plan[GAUSS_NEWTON] != 0:
@@ -201,24 +167,16 @@ def of_batch(
 
 
 @kernel
-def of_validation(
-    plan: Any,
-    numbers: Any,
-    data: tuple,
-    parameters: Any,
-    scratch: Any,
-    sums: Any,
-    cursor: Any,
-    predictions: Any,
-    number: int,
-) -> None:
-    """A tile of validation rows, whose plan it is: overwrite sums with (loss, weight)."""
-    inputs, targets, weights = data
-    stride, lanes, done = plan[STRIDE], width(scratch), number * plan[TILE]
+def of_validation(job: tuple, scratch: Any, sums: Any, number: int) -> None:
+    """A tile of validation rows: overwrite sums with (loss, weight)."""
+    vectors, cursor, predictions = job[4], job[6], job[8][1][2]
+    plan, numbers, data = job[7]
+    # A line search has its trials in the first vector.
+    parameters = vectors[2] if job[0][LINE_SEARCH] != 0 else vectors[0]
+    lanes, done = width(scratch), number * plan[TILE]
     count = min(plan[TILE], plan[SAMPLES] - done)
     samples = (count + lanes - 1) // lanes * lanes
-    x = offset(inputs, number * plan[INPUTS] * stride)
-    t, w = offset(targets, number * plan[OUTPUTS] * stride), offset(weights, number * stride)
+    x, t, w = tile.packed(plan, data, number, False)
     y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (cursor, cursor[EPOCH]))
     _note(plan, y, scratch, cursor, predictions, done, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)

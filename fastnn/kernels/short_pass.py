@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn.kernels import tile
 from fastnn.kernels.jit import kernel
-from fastnn.kernels.layout import GRADIENT, INPUTS, OUTPUTS, PARAMETERS, SAMPLES, STRIDE, TASK, TILE, WEIGHTED
+from fastnn.kernels.layout import GRADIENT, PARAMETERS, SAMPLES, TASK, TILE, WEIGHTED
 from fastnn.kernels.simd import at_address, offset, width
 from fastnn.kernels.vectors import add_up
 
@@ -30,16 +30,13 @@ def loss_and_gradient(table: Any, gradient: Any, count: int, divisor: float) -> 
     inputs, targets = at_address(table[ROWS], gradient), at_address(table[TARGETS], gradient)
     weights, parameters = at_address(table[WEIGHTS], gradient), at_address(table[NETWORK], gradient)
     sums, scratch = at_address(table[SUMS], gradient), at_address(table[SCRATCH], gradient)
-    stride, lanes, training = plan[STRIDE], width(scratch), plan[TASK] == GRADIENT
+    lanes, training = width(scratch), plan[TASK] == GRADIENT
     zero = offset(sums, plan[PARAMETERS])
     loss, weight = 0.0, 0.0
     for first in range(0, plan[SAMPLES], plan[TILE]):
         used = min(plan[TILE], plan[SAMPLES] - first)
         samples, number = (used + lanes - 1) // lanes * lanes, first // plan[TILE]
-        x, t = offset(inputs, number * plan[INPUTS] * stride), offset(targets, number * plan[OUTPUTS] * stride)
-        if plan[WEIGHTED] == 0:  # a tile of ones, and then that of the last tile
-            number = 1 if first + plan[TILE] >= plan[SAMPLES] else 0
-        w = offset(weights, number * stride)
+        x, t, w = tile.packed(plan, (inputs, targets, weights), number, first + plan[TILE] >= plan[SAMPLES])
         y = tile.forward(plan, numbers, parameters, x, scratch, samples, training, (plan, 0))
         loss += tile.loss(plan, numbers, y, t, w, scratch, samples)
         weight += add_up(w, samples) if plan[WEIGHTED] != 0 else np.float64(used)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fastnn.kernels import calls, dense
 from fastnn.kernels.activations import TIMES_SLOPE, VALUE, VALUE_AND_SLOPE, multiply
 from fastnn.kernels.jit import inlined, kernel
@@ -41,6 +43,7 @@ from fastnn.kernels.layout import (
     PENALTY_SETTINGS,
     SEED,
     STRIDE,
+    WEIGHTED,
 )
 from fastnn.kernels.simd import offset, prefetch
 
@@ -56,6 +59,20 @@ def _fetch_ahead(plan: Any, x: Any, part: int) -> None:
         tile = plan[INPUTS] * plan[STRIDE]
         count = tile // (2 * plan[LAYERS]) + 1
         prefetch(offset(x, tile + part * count), count)
+
+
+@kernel
+def packed(plan: Any, data: tuple, number: int, is_last: bool) -> tuple:
+    """Where a tile's inputs, targets and weights stand among packed rows."""
+    inputs, targets, weights = data
+    stride = plan[STRIDE]
+    # Without weights there is a tile of ones, and then that of the last tile.
+    of_weights = number if plan[WEIGHTED] != 0 else np.int64(is_last)
+    return (
+        offset(inputs, number * plan[INPUTS] * stride),
+        offset(targets, number * plan[OUTPUTS] * stride),
+        offset(weights, of_weights * stride),
+    )
 
 
 @kernel
