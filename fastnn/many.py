@@ -304,7 +304,7 @@ class _Table:
     def arguments(self) -> tuple[Any, ...]:
         """What the compiled loop is given, with memory for one thread."""
         scratch = aligned_zeros(self.scratch_length, self.dtype)
-        return self.rows.reshape(-1), self.control, scratch, memory_of_crew(1, 0, 0, self.dtype)
+        return self.rows.reshape(-1), self.control, scratch, memory_of_crew(1, 0, self.dtype)
 
 
 def _work(run: Run) -> int:

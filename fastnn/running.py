@@ -93,9 +93,12 @@ def _worth(plan: Plan, task: Task) -> int:
 
 
 def memory_of_crew(
-    threads: int, length: int, scratch: int, dtype: np.dtype[Any]
+    threads: int, scratch: int, dtype: np.dtype[Any], tiles: int = 1, length: int = 0
 ) -> tuple[Array, Array, Array, Array]:
-    """The board; and for the items of a round gradients of so many numbers, losses, and the optimizer's memory."""
+    """The board; and for the items of a round gradients, losses, and the optimizer's memory.
+
+    A batch has so many tiles, and a gradient so many numbers.
+    """
     length = length if threads > 1 else 0
     fitting = MOST_SLOT_BYTES // max(1, length * dtype.itemsize)
     slots = max(threads, min(MOST_SLOTS, fitting))
@@ -104,7 +107,7 @@ def memory_of_crew(
     updates = team.UPDATES_EACH * threads if threads > 1 else 0
     return (
         board,
-        aligned_zeros(slots * length, dtype),
+        aligned_zeros(min(slots, tiles) * length, dtype),
         np.zeros(2 * max(slots, updates)),
         np.zeros(updates * layout.MOST_MEMORY),
     )
@@ -209,7 +212,9 @@ class Run:
 
     @functools.cached_property
     def _crew(self) -> tuple[Array, Array, Array, Array]:
-        return memory_of_crew(self.threads, self.plan.vector_length, self.scratch_length, self.plan.dtype)
+        plan = self.plan
+        tiles = -(-int(plan.numbers[layout.BATCH]) // plan.tile)
+        return memory_of_crew(self.threads, self.scratch_length, plan.dtype, tiles, plan.vector_length)
 
     def compile(self) -> None:
         """Compile what ``chunks`` needs, or load what is on disk."""
