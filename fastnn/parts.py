@@ -273,6 +273,36 @@ def row(label: str) -> Callable[..., None]:
     return part
 
 
+def descent(label: str) -> Callable[..., int]:
+    """Of ``kernels.stochastic.row_by_row``."""
+
+    def part(
+        plan: Any,
+        numbers: Any,
+        inputs: Any,
+        targets: Any,
+        weights: Any,
+        order: Any,
+        parameters: Any,
+        gradient: Any,
+        previous: Any,
+        state: Any,
+        scratch: Any,
+        places: Any,
+        cursor: Any,
+        predictions: Any,
+        out: Any,
+        sums: Any,
+        budget: int,
+    ) -> int:
+        _ = label
+        rows = inputs, targets, weights, order
+        vectors = parameters, gradient, previous, state
+        return function((plan, numbers, *rows, *vectors, scratch, places, cursor, predictions, out, sums), budget)  # type: ignore[no-any-return]
+
+    return part
+
+
 # What the patterns return and take: p is a pointer to numbers of the run's dtype, d one to float64, n one to
 # int64; f is a real number, i a whole one.
 SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
@@ -291,6 +321,7 @@ SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
     normalization_backward: (types.none, "ppp pp iii iii"),
     metric: (types.none, "ppp ii ddd"),
     gauss_newton: (types.none, "n pppppp i f i"),
+    descent: (types.int64, "nd pppn pppp pn n p dd i"),
     row: (types.none, "n pp"),
 }
 

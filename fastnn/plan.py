@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastnn import parts
 from fastnn.activations import Activation
-from fastnn.kernels import activations, bounds, layout, regularizing_layers
+from fastnn.kernels import activations, bounds, layout, regularizing_layers, stochastic
 from fastnn.kernels.simd import LANES, VECTOR_BYTES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
@@ -299,6 +299,8 @@ def make_plan(
     if task.batch_size is not None and batch <= min(MOST_SINGLE, LANES[dtype] - 1):
         widest = max([inputs, outputs, *(layer.units for layer in layers)])
         head[layout.SINGLE_ROW], head[layout.SINGLE_ROWS] = take(2 * widest), widest
+        if training:
+            head[layout.FEW_ROWS] = parts.address_of(parts.descent, stochastic.row_by_row, dtype)
     seconds = _seconds_per_sample(
         np.array([(layer.inputs, layer.units) for layer in layers], np.int64).reshape(-1, 2), dtype
     )

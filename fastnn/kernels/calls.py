@@ -150,6 +150,11 @@ def row(address: int, table: Any, x: Any, out: Any) -> None:
     _call(address, table, x, out)
 
 
+def few_rows(address: int, given: tuple, budget: int) -> int:
+    """Work on batches that go row by row, see ``kernels.stochastic``."""
+    return _call(address, given, budget)
+
+
 def _passed_as(kind: Any) -> Any:
     """The type that an argument is handed over as."""
     if isinstance(kind, types.BaseTuple):
@@ -198,3 +203,4 @@ _compile(layer_backward, types.none)
 _compile(metric, types.none)
 _compile(gauss_newton, types.none, "factor")
 _compile(row, types.none)
+_compile(few_rows, types.int64)

@@ -67,8 +67,9 @@ from __future__ import annotations
     FETCH_AHEAD,  # 1: tiles are asked for from memory before their turn comes
     SINGLE_ROW,  # scratch rows for work on a single sample (see ``kernels.single``), 0: there are none,
     SINGLE_ROWS,  # and half their number
+    FEW_ROWS,  # address: of work on batches that go row by row, 0: they do not
     HEAD,
-) = range(59)
+) = range(60)
 
 EVALUATE, GRADIENT, TRAIN = range(3)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import calls, passes, single, stopping, team, tile
+from fastnn.kernels import calls, passes, stopping, team, tile
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.layout import (
     BATCH,
@@ -33,13 +33,13 @@ from fastnn.kernels.layout import (
     EPOCH_WEIGHT,
     EPOCHS,
     EVALUATE,
+    FEW_ROWS,
     FINISHED,
     FIRST,
     FROZEN,
     FROZEN_LIST,
     GAUSS_NEWTON,
     IDENTIFIED,
-    INPUTS,
     LAST,
     LINE_SEARCH,
     LOSS_COLUMN,
@@ -65,9 +65,7 @@ from fastnn.kernels.layout import (
     SCHEDULE,
     SCHEDULE_SETTINGS,
     SEED,
-    SHIFT,
     SHUFFLED,
-    SINGLE_ROW,
     STATUS,
     STRIDE,
     TASK,
@@ -356,65 +354,10 @@ def _train(job: tuple, crew: tuple, budget: int) -> int:
 
 @kernel
 def _quick(plan: Any) -> bool:
-    """Whether a batch is so small, and so little is to be done after it, that ``_descend`` will do."""
+    """Whether a batch is so small, and so little is to be done after it, that whole ones can be done at once."""
     extras = plan[PENALTY] + plan[CLIP] + plan[CONSTRAINT] + plan[FROZEN] + plan[METRICS] + plan[IDENTIFIED]
     plain = extras == 0 and plan[RATE_COLUMN] < 0 and plan[TASK] == TRAIN
-    return plain and plan[SINGLE_ROW] != 0 and plan[WEIGHTED] == 0
-
-
-@kernel
-def _descend(job: tuple, sums: Any, budget: int) -> int:
-    """Do whole batches, but not the last of the epoch or the window; how many.
-
-    What ``_train`` and ``_finish_batch`` would do, without all that is not asked for. A batch whose loss is not
-    finite is left to them.
-    """
-    plan, numbers, data, order, vectors, scratch, cursor, _, _ = job
-    inputs, targets, _ = data
-    parameters, gradient, previous, state, _ = vectors
-    features, outputs, shuffled = plan[INPUTS], plan[OUTPUTS], plan[SHUFFLED] != 0
-    size, length = plan[BATCH], plan[PARAMETERS]
-    weight = np.float64(size)
-    memory, w = offset(sums, MEMORY), single.weight_of_one(plan, scratch)
-    first, end = cursor[FIRST], plan[WINDOW_END] - size
-    count, epoch_loss, answer = 0, sums[EPOCH_LOSS], MOVED
-    while answer != NOT_FINITE and first < end and count < budget:
-        loss = 0.0
-        for at in range(first, first + size):
-            row = (order[at] if shuffled else at) + plan[SHIFT]
-            x, target = offset(inputs, row * features), offset(targets, row * outputs)
-            y = single.forward(plan, numbers, parameters, x, scratch, True, (order, 0))
-            loss += single.loss(plan, numbers, y, target, w, scratch)
-            single.backward(plan, parameters, gradient, x, scratch, at > first)
-        if not np.isfinite(loss):
-            break
-        answer = calls.update(
-            plan[OPTIMIZER],
-            parameters,
-            gradient,
-            previous,
-            state,
-            memory,
-            numbers,
-            length,
-            length,
-            1.0 / weight,
-            loss / weight,
-        )
-        epoch_loss += loss
-        count += 1
-        if answer != NOT_FINITE:
-            first += size
-    if count > 0:
-        sums[SCALE] = 1.0 / weight
-        sums[EPOCH_LOSS] = epoch_loss
-        sums[EPOCH_WEIGHT] += weight * count
-        cursor[UPDATES] += count
-        cursor[FIRST] = first
-    if answer == NOT_FINITE:
-        copy(previous, parameters, 1.0, length)
-        cursor[STATUS] = DIVERGED
-    return count
+    return plain and plan[FEW_ROWS] != 0 and plan[WEIGHTED] == 0
 
 
 @kernel
@@ -479,7 +422,7 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
             if plan[RATE_COLUMN] >= 0 and cursor[FIRST] == 0 and cursor[DONE] == 0:
                 row[plan[RATE_COLUMN]] = _rate(plan, numbers, sums, cursor)
             if quick and cursor[DONE] == 0:
-                budget -= _descend(job, sums, budget)
+                budget -= passes.few_rows(job, _memory_of(job, crew, 0), crew[2], sums, budget)
                 if cursor[STATUS] != RUNNING:
                     return
                 if budget <= 0:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.kernels import calls, single, tile
+from fastnn.kernels import calls, tile
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.layout import (
     BATCH,
     EPOCH,
     EVALUATE,
+    FEW_ROWS,
     FIRST,
     GAUSS_NEWTON,
     GRADIENT_ROW,
@@ -21,7 +22,6 @@ from fastnn.kernels.layout import (
     INPUTS,
     LINE_SEARCH,
     LOSS_SETTINGS,
-    METRICS,
     NEWTON_WORK,
     OF_LABELS,
     OF_OUTPUTS,
@@ -31,7 +31,6 @@ from fastnn.kernels.layout import (
     SAMPLES,
     SHIFT,
     SHUFFLED,
-    SINGLE_ROW,
     STRIDE,
     TARGET_ROW,
     TASK,
@@ -40,7 +39,7 @@ from fastnn.kernels.layout import (
     WEIGHTED,
 )
 from fastnn.kernels.rows import lay_out, say, scatter
-from fastnn.kernels.simd import fill, load, load_part, offset, store, width
+from fastnn.kernels.simd import fill, load, offset, store, width
 from fastnn.kernels.vectors import add_up
 
 
@@ -53,7 +52,7 @@ def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first
     inputs, targets, weights = data
     stride, lanes = plan[STRIDE], width(scratch)
     samples = (count + lanes - 1) // lanes * lanes
-    _number_rows(plan, order, places, first, samples, count)
+    number_rows(plan, order, places, first, samples, count)
     lay_out(inputs, places, plan[INPUTS], offset(scratch, plan[INPUT_ROW] * stride), stride, samples)
     lay_out(targets, places, plan[OUTPUTS], offset(scratch, plan[TARGET_ROW] * stride), stride, samples)
     w = offset(scratch, plan[WEIGHT_ROW] * stride)
@@ -67,7 +66,7 @@ def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first
 
 
 @kernel
-def _number_rows(plan: Any, order: Any, places: Any, first: int, samples: int, count: int) -> None:
+def number_rows(plan: Any, order: Any, places: Any, first: int, samples: int, count: int) -> None:
     """Overwrite the places with the numbers of a tile's rows, the last for all behind the count."""
     if plan[SHUFFLED] != 0:
         for s in range(count):
@@ -80,7 +79,7 @@ def _number_rows(plan: Any, order: Any, places: Any, first: int, samples: int, c
 
 
 @kernel
-def _note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: int, count: int) -> None:
+def note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: int, count: int) -> None:
     """Overwrite, for the metrics, the predictions of a tile's rows, and behind all of those the classes they say.
 
     Overwrites the scratch rows of the gradient by the outputs.
@@ -99,32 +98,28 @@ def _note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: 
 
 
 @kernel
-def _of_rows(job: tuple, memory: tuple, gradient: Any, sums: Any) -> None:
-    """``of_batch`` for a batch that would not fill a vector, row by row."""
+def few_rows(job: tuple, memory: tuple, out: Any, sums: Any, budget: int) -> int:
+    """Batches of so few rows that they go row by row; see ``kernels.stochastic``."""
     plan, numbers, data, order, vectors, _, cursor, _, measured = job
-    inputs, targets, weights = data
-    scratch, places = memory
-    w = single.weight_of_one(plan, scratch)
-    training = plan[TASK] != EVALUATE
-    first, batch_loss, batch_weight = cursor[FIRST], 0.0, 0.0
-    for at in range(first, min(first + plan[BATCH], plan[SAMPLES])):
-        row = (order[at] if plan[SHUFFLED] != 0 else at) + plan[SHIFT]
-        x, target = offset(inputs, row * plan[INPUTS]), offset(targets, row * plan[OUTPUTS])
-        weight = 1.0
-        if plan[WEIGHTED] != 0:
-            weight = float(weights[row])
-            store(w, 0, load_part(weights, row, 1))
-        if plan[IDENTIFIED] != 0:
-            _number_rows(plan, order, places, at, width(scratch), 1)
-        y = single.forward(plan, numbers, vectors[0], x, scratch, training, (places, cursor[EPOCH]))
-        if plan[METRICS] != 0:
-            _note(plan, single.spread_outputs(plan, y, scratch), scratch, order, measured[0][2], at, 1)
-        batch_loss += single.loss(plan, numbers, y, target, w, scratch)
-        batch_weight += weight
-        if training:
-            single.backward(plan, vectors[0], gradient, x, scratch, at > first)
-    sums[0] = batch_loss
-    sums[1] = batch_weight
+    given = (
+        plan,
+        numbers,
+        data[0],
+        data[1],
+        data[2],
+        order,
+        vectors[0],
+        vectors[1],
+        vectors[2],
+        vectors[3],
+        memory[0],
+        memory[1],
+        cursor,
+        measured[0][2],
+        out,
+        sums,
+    )
+    return calls.few_rows(plan[FEW_ROWS], given, budget)
 
 
 @kernel
@@ -134,8 +129,8 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
     The job is that of ``loop.run``; memory is the thread's own scratch, and where numbers of rows may stand.
     """
     plan, numbers, data, order, vectors, _, cursor, _, measured = job
-    if plan[SINGLE_ROW] != 0:
-        _of_rows(job, memory, gradient, sums)
+    if plan[FEW_ROWS] != 0:
+        few_rows(job, memory, sums, sums, 0)
         return
     scratch, places = memory
     parameters, state, zero = vectors[0], vectors[3], offset(vectors[1], plan[PARAMETERS])
@@ -153,10 +148,10 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
         t = offset(scratch, plan[TARGET_ROW] * stride)
         w = offset(scratch, plan[WEIGHT_ROW] * stride)
     if plan[IDENTIFIED] != 0:
-        _number_rows(plan, order, places, first, samples, count)
+        number_rows(plan, order, places, first, samples, count)
     training = plan[TASK] != EVALUATE
     y = tile.forward(plan, numbers, parameters, x, scratch, samples, training, (places, cursor[EPOCH]))
-    _note(plan, y, scratch, order, measured[0][2], first, count)
+    note(plan, y, scratch, order, measured[0][2], first, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[1] = add_up(w, samples) if plan[WEIGHTED] != 0 else count
     if plan[GAUSS_NEWTON] != 0:
@@ -178,6 +173,6 @@ def of_validation(job: tuple, scratch: Any, sums: Any, number: int) -> None:
     samples = (count + lanes - 1) // lanes * lanes
     x, t, w = tile.packed(plan, data, number, False)
     y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (cursor, cursor[EPOCH]))
-    _note(plan, y, scratch, cursor, predictions, done, count)
+    note(plan, y, scratch, cursor, predictions, done, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[1] = add_up(w, samples)
