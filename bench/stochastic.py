@@ -80,13 +80,9 @@ def of_fastnn(problem: Problem) -> Run:
     return run
 
 
-def of_jax(problem: Problem, products: str, unroll: int) -> Run:
-    """All epochs in one jitted program: a scan over rows in a scan over epochs."""
+def jax_step(problem: Problem, products: str, layers: Any, row: Any) -> Any:
+    """An update after one row, and its loss before."""
     import jax
-
-    programs: dict[int, Any] = {}
-    with jax.enable_x64(problem.dtype == "float64"):
-        arguments = jax.tree.map(jax.numpy.asarray, (problem.weights, problem.data))
 
     def loss_of(layers: Any, x: Any, t: Any) -> Any:
         for i, (weights, bias) in enumerate(layers):
@@ -95,16 +91,26 @@ def of_jax(problem: Problem, products: str, unroll: int) -> Run:
                 x = jax.nn.sigmoid(x)
         return jax.numpy.mean((x - t) ** 2)
 
-    def step(layers: Any, row: Any) -> Any:
-        loss, gradient = jax.value_and_grad(loss_of)(layers, *row)
-        return jax.tree.map(lambda p, g: p - RATE * g, layers, gradient), loss
+    loss, gradient = jax.value_and_grad(loss_of)(layers, *row)
+    return jax.tree.map(lambda p, g: p - RATE * g, layers, gradient), loss
+
+
+def of_jax(problem: Problem, products: str, unroll: int) -> Run:
+    """All epochs in one jitted program: a scan over rows in a scan over epochs."""
+    import jax
+
+    programs: dict[int, Any] = {}
+    with jax.enable_x64(problem.dtype == "float64"):
+        arguments = jax.tree.map(jax.numpy.asarray, (problem.weights, problem.data))
 
     def run(epochs: int) -> Any:
         with jax.enable_x64(problem.dtype == "float64"):
 
             def train(layers: Any, data: Any) -> Any:
                 def epoch(layers: Any, _: None) -> Any:
-                    layers, losses = jax.lax.scan(step, layers, data, unroll=unroll)
+                    layers, losses = jax.lax.scan(
+                        partial(jax_step, problem, products), layers, data, unroll=unroll
+                    )
                     return layers, losses.mean()
 
                 return jax.lax.scan(epoch, layers, length=epochs)
@@ -113,6 +119,29 @@ def of_jax(problem: Problem, products: str, unroll: int) -> Run:
                 programs[epochs] = jax.jit(train).lower(*arguments).compile()
             _, losses = jax.block_until_ready(programs[epochs](*arguments))
         return np.asarray(losses)
+
+    return run
+
+
+def of_jax_by_epochs(problem: Problem, products: str) -> Run:
+    """An epoch in one jitted program, a scan over rows, called for each: a scan within a scan may be slower."""
+    import jax
+
+    with jax.enable_x64(problem.dtype == "float64"):
+        start, data = jax.tree.map(jax.numpy.asarray, (problem.weights, problem.data))
+
+        @jax.jit
+        def epoch(layers: Any, data: Any) -> Any:
+            layers, losses = jax.lax.scan(partial(jax_step, problem, products), layers, data)
+            return layers, losses.mean()
+
+    def run(epochs: int) -> Any:
+        with jax.enable_x64(problem.dtype == "float64"):
+            layers, losses = start, []
+            for _ in range(epochs):
+                layers, loss = epoch(layers, data)
+                losses.append(loss)
+            return np.asarray(jax.numpy.stack(losses))
 
     return run
 
@@ -180,6 +209,7 @@ def subjects(problem: Problem) -> dict[tuple[str, str], Run]:
         for products in PRODUCTS:
             for unroll in UNROLLED:
                 found["JAX", f"{products}, unroll={unroll}"] = of_jax(problem, products, unroll)
+            found["JAX", f"{products}, epoch by epoch"] = of_jax_by_epochs(problem, products)
     if find_spec("torch"):
         found["PyTorch", ""] = of_torch(problem)
     if shutil.which("cc"):

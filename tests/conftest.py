@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,12 @@ COMMON = {
 hypothesis.settings.register_profile("quick", max_examples=30, **COMMON)
 hypothesis.settings.register_profile("thorough", max_examples=1000, **COMMON)
 hypothesis.settings.load_profile("quick")
+
+
+def pytest_configure():
+    # A shell's background jobs begin with Ctrl-C ignored, and so would the processes that tests start.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
