@@ -347,7 +347,7 @@ class EntryFunction:
                 return function
 
             made = kept_on_disk(compiled)
-            if made is not self._function:  # one without a cache, which has none of the others
+            if made is not vars(self).get("_function"):  # one without a cache, which has none of the others
                 self._ready.clear()
             self._function = made
             self._ready.add(dtype)
