@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import fastnn
 from fastnn.activations import ACTIVATIONS
 from tests.oracle import compare_gradients, compare_runs, gradient_bound
-from tests.problems import EPSILON, HIDDEN, JIT, KINKED, OUTPUTS, call, losses_for, made, problem
+from tests.problems import EPSILON, HIDDEN, JIT, KINKED, OUTPUTS, call, largest_error, losses_for, made, problem
 
 # Samples times parameters (times epochs): the reference needs about half a microsecond for each.
 WORK = 40_000 if JIT else 4_000
@@ -75,8 +75,19 @@ def layers_of(draw, sizes, hidden, output):
     return lambda library: [made(layer, library) for layer in plan if layer is not None]
 
 
+def is_steady(p):
+    """Whether the gradient stays when parameters are rounded; that of a unit of silu near its minimum does not."""
+    gradients, signs = [], np.where(np.arange(len(p.parameters)) % 2, 1.0, -1.0)
+    for change in (0.0, EPSILON[p.dtype], EPSILON[p.dtype] * signs):
+        twin = p.twin
+        twin.parameters = (p.parameters.astype(float) * (1.0 + change)).tolist()
+        gradients.append(np.array(twin.loss_and_gradient(*p.row_lists, p.twin_loss, p.weight_list)[1]))
+    return max(largest_error(other, gradients[0]) for other in gradients[1:]) <= gradient_bound(p) / 2
+
+
 @given(problems())
 def test_gradient_of_any_network(p):
+    assume(p.dtype == "float64" or is_steady(p))
     compare_gradients(p)
 
 
