@@ -19,7 +19,8 @@ Array: TypeAlias = npt.NDArray[Any]
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 BYTES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-NUMBERS_AT_ONCE = 1 << 20  # are looked at, so that to look needs little memory
+NUMBERS_AT_ONCE = 1 << 20  # are converted, so that this needs little memory
+CHECKED_AT_ONCE = 1 << 16  # are checked, so that the answers stay in the cache
 NUMBER_KINDS = "biuf"  # booleans, whole and real numbers, as NumPy names kinds of dtypes
 
 
@@ -173,10 +174,10 @@ def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     with np.errstate(over="ignore"):
         checked = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
     flat = checked.reshape(-1)
-    for first in range(0, flat.size, NUMBERS_AT_ONCE):
-        wrong = ~np.isfinite(flat[first : first + NUMBERS_AT_ONCE])
-        if wrong.any():
-            at = tuple(int(i) for i in np.unravel_index(first + int(wrong.argmax()), checked.shape))
+    for first in range(0, flat.size, CHECKED_AT_ONCE):
+        fine = np.isfinite(flat[first : first + CHECKED_AT_ONCE])
+        if not fine.all():
+            at = tuple(int(i) for i in np.unravel_index(first + int(fine.argmin()), checked.shape))
             message = f"{name}[{place(at)}] is {array[at]}; finite {dtype} numbers are needed"
             raise ValueError(said_of_whole(message))
     return checked

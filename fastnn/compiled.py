@@ -95,8 +95,8 @@ def _prediction(sources: str) -> Callable[..., None]:
         inputs: Any,
         outputs: Any,
         scratch: Any,
-        first: int,
-        count: int,
+        taken: Any,
+        most: int,
     ) -> None:
         _ = sources
         rows.predict(
@@ -106,8 +106,8 @@ def _prediction(sources: str) -> Callable[..., None]:
             pointer(inputs),
             pointer(outputs),
             pointer(scratch),
-            first,
-            count,
+            pointer(taken),
+            most,
         )
 
     return predict

@@ -340,23 +340,23 @@ class _Crew:
 
     def work(self, bar: Bar | None) -> None:
         """Run all to their ends, or until this is interrupted."""
-        helpers = Helpers()
         if bar is not None:
             bar.begin(self)
         try:
-            with reserve(len(self._arguments)) as granted:
-                self.threads = helpers.start(granted, self._go_through)
-                if self.threads == 0:
-                    raise RuntimeError("fit_many needs at least one thread, and the system has none left")
-                working = True
-                while working:
-                    working = helpers.wait(SECONDS_BETWEEN_LOOKS)
-                    if bar is not None:
-                        bar.look(self)
+            with reserve(len(self._arguments)) as granted, Helpers() as helpers:
+                try:
+                    self.threads = helpers.start(granted, self._go_through, beside=False)
+                    if self.threads == 0:
+                        raise RuntimeError("fit_many needs at least one thread, and the system has none left")
+                    working = True
+                    while working:
+                        working = helpers.wait(SECONDS_BETWEEN_LOOKS)
+                        if bar is not None:
+                            bar.look(self)
+                finally:
+                    for table in self._tables:
+                        table.control[kernels.STOP] = 1
         finally:
-            for table in self._tables:
-                table.control[kernels.STOP] = 1
-            helpers.join()
             if bar is not None:
                 bar.end(self)
 

@@ -243,8 +243,8 @@ class Run:
 
         Raises what one of them has raised.
         """
-        with reserve(self.threads) as granted:
-            board, helpers = self._crew[0], Helpers()
+        board = self._crew[0]
+        with reserve(self.threads) as granted, Helpers() as helpers:
             board[team.ROUND] = 0
             try:
                 board[team.THREADS] = 1 + helpers.start(granted - 1, self._help)
@@ -252,8 +252,6 @@ class Run:
             finally:
                 board[team.ROUND] = team.LEAVE
                 board[team.THREADS] = 1
-                helpers.join()
-            helpers.complain()
 
     def _help(self, thread: int) -> None:
         try:

@@ -7,6 +7,7 @@ so that a process can be forked, and can end, at any time.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 import threading
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
+import numpy.typing as npt
 
 from fastnn import checks
 
@@ -123,22 +126,65 @@ def reserve(wanted: int) -> Iterator[int]:
             used.count -= granted
 
 
+@functools.cache
+def _core_in_use() -> Callable[[], int] | None:
+    """What tells the core that the calling thread is on; None where that, or moving threads, cannot be had."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
+
+
+def _bind(thread: int, usable: set[int], but: set[int]) -> None:
+    """Have a thread run on the usable cores, but not on some of them, if any others are left."""
+    if usable - but:
+        with contextlib.suppress(OSError):  # that is not allowed here
+            os.sched_setaffinity(thread, usable - but)
+
+
 class Helpers:
-    """Threads that end by themselves when they are told to, and do not keep the interpreter from ending."""
+    """Threads that end by themselves when they are told to, and do not keep the interpreter from ending.
+
+    The context they are used in ends when they have ended, and raises the first error of any of them.
+
+    Each begins on a core of its own, as far as there are any. Some systems put a thread that wakes up behind
+    another one for milliseconds while other cores are idle; once it runs, they may move it as they like.
+    """
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
         self._errors: list[BaseException] = []
+        self._usable: set[int] = set()  # cores
+        self._taken: set[int] = set()
 
-    def start(self, count: int, work: Callable[[int], None]) -> int:
-        """Call ``work(number)`` in as many threads, numbered from 1, or as many as can be had; their number."""
+    def __enter__(self) -> Helpers:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        for thread in self._threads:
+            thread.join()
+        if error is None and self._errors:
+            raise self._errors[0]
+
+    def start(self, count: int, work: Callable[[int], None], beside: bool = True) -> int:
+        """Call ``work(number)`` in as many threads, numbered from 1, or as many as can be had; their number.
+
+        ``beside`` says that the caller works too, and needs the core that it is on.
+        """
+        core_in_use = _core_in_use()
+        if core_in_use is not None:
+            self._usable = os.sched_getaffinity(0)
         for number in range(1, count + 1):
-            thread = threading.Thread(target=self._go, args=(work, number), name=f"fastnn-{number}", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the system has none left, or the interpreter is about to end
-                break
-            self._threads.append(thread)
+            gate = threading.Lock()
+            with gate:  # until it is known where the caller has woken up
+                arguments = work, number, gate
+                thread = threading.Thread(target=self._go, args=arguments, name=f"fastnn-{number}", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the system has none left, or the interpreter is about to end
+                    break
+                self._threads.append(thread)
+                if beside and core_in_use is not None and thread.native_id is not None:
+                    _bind(thread.native_id, self._usable, {core_in_use()})
         return len(self._threads)
 
     def wait(self, seconds: float) -> bool:
@@ -149,44 +195,40 @@ class Helpers:
                 return True
         return False
 
-    def _go(self, work: Callable[[int], None], number: int) -> None:
+    def _go(self, work: Callable[[int], None], number: int, gate: threading.Lock) -> None:
         try:
+            with gate:
+                pass
+            self._settle()
             work(number)
         except BaseException as error:  # compiled code raises none; plain Python may
             self._errors.append(error)
 
-    def complain(self) -> None:
-        """Raise the first error of any of them."""
-        if self._errors:
-            raise self._errors[0]
+    def _settle(self) -> None:
+        """Leave the cores of those that began before, and then be bound to none."""
+        core_in_use = _core_in_use()
+        if core_in_use is not None:
+            this = threading.get_native_id()
+            if core_in_use() in self._taken:
+                _bind(this, self._usable, self._taken)
+            self._taken.add(core_in_use())
+            _bind(this, self._usable, set())
 
-    def join(self) -> None:
-        """Wait until they have ended."""
-        for thread in self._threads:
-            thread.join()
 
+def share(pieces: int, count: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> None:
+    """Call ``work(thread, taken)`` in at most ``count`` threads until all pieces are; the caller's is number 0.
 
-def share(pieces: int, count: int, work: Callable[[int, int], None]) -> None:
-    """Call ``work(thread, piece)`` for each piece, in at most ``count`` threads; the caller's is number 0."""
-    taken, ended, lock = 0, False, threading.Lock()
+    taken (1,) is the number of the next piece, which those who take some count up.
+    """
+    taken = np.zeros(1, np.int64)
 
     def go(thread: int) -> None:
-        nonlocal taken, ended
         try:
-            while not ended:
-                with lock:
-                    piece, taken = taken, taken + 1
-                if piece >= pieces:
-                    return
-                work(thread, piece)
+            while taken[0] < pieces:
+                work(thread, taken)
         finally:
-            ended = True  # of all pieces, or by an exception: nobody is to begin another
+            taken[0] = pieces  # after an exception nobody is to begin another
 
-    with reserve(min(count, pieces)) as granted:
-        helpers = Helpers()
-        try:
-            helpers.start(granted - 1, go)
-            go(0)
-        finally:
-            helpers.join()
-        helpers.complain()
+    with reserve(min(count, pieces)) as granted, Helpers() as helpers:
+        helpers.start(granted - 1, go)
+        go(0)

@@ -42,9 +42,7 @@ Array = npt.NDArray[Any]
 
 # For so many, predict() and jacobian() stay in compiled code at a time: a tenth of a second for a big network.
 PREDICTION_OPERATIONS = 1e9
-# What training on so many rows would take is worth another thread for predicting them; and the pieces that each
-# thread takes, so that all are done at about the same time.
-SECONDS_OF_PREDICTION, PIECES_EACH = 5e-4, 4
+SECONDS_OF_PREDICTION = 5e-4  # of training on some rows are worth another thread for predicting them
 
 
 @dataclass(frozen=True)
@@ -158,17 +156,13 @@ def predict(layers: Sequence[LayerShape], parameters: Array, rows: Array, most_t
     given = plan.numbers, plan.reals, parameters, read_only(rows.reshape(-1)), outputs.reshape(-1)
     count = min(most_threads, max(1, int(n * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
     scratch = [plan.scratch() for _ in range(count)]
-    compiled.predict.prepare(rows.dtype, *given, scratch[0], 0, 0)
-    at_once = max(plan.tile, int(PREDICTION_OPERATIONS / (2 * len(parameters))))
-    if count > 1:
-        tiles = -(-n // plan.tile)
-        at_once = min(at_once, -(-tiles // (PIECES_EACH * count)) * plan.tile)
+    at_once = max(1, int(PREDICTION_OPERATIONS / (2 * len(parameters) * plan.tile)))
+    compiled.predict.prepare(rows.dtype, *given, scratch[0], np.zeros(1, np.int64), 0)
 
-    def work(thread: int, piece: int) -> None:
-        first = piece * at_once
-        compiled.predict(*given, scratch[thread], first, min(at_once, n - first))
+    def work(thread: int, taken: npt.NDArray[np.int64]) -> None:
+        compiled.predict(*given, scratch[thread], taken, at_once)
 
-    share(-(-n // at_once), count, work)
+    share(-(-n // plan.tile), count, work)
     return outputs
 
 

@@ -453,6 +453,22 @@ def test_in_several_threads_at_once():
             assert_array_equal(one, other)
 
 
+def test_an_error_in_a_thread_is_raised(monkeypatch):
+    """Compiled code raises none, but memory for it may be missing, and plain Python may be what runs."""
+
+    class Wrong:
+        def prepare(self, *arguments):
+            pass
+
+        def __call__(self, *arguments):
+            raise LookupError("enough")
+
+    monkeypatch.setattr("fastnn.compiled.train_many", Wrong())
+    nets = [fastnn.mlp([2, 4, 1], seed=seed) for seed in range(3)]
+    with pytest.raises(LookupError, match="enough"):
+        fastnn.fit_many(nets, *fastnn.datasets.circle(10), epochs=2, threads=2)
+
+
 FORK = """
 import os, sys, warnings
 import fastnn

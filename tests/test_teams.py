@@ -163,9 +163,9 @@ def test_predictions_and_losses_in_threads(rng, many_tiles, monkeypatch, dtype):
     found = []
     counted, start = [], threads.Helpers.start
 
-    def count(self, number, work):
+    def count(self, number, work, **options):
         counted.append(number)
-        return start(self, number, work)
+        return start(self, number, work, **options)
 
     monkeypatch.setattr(threads.Helpers, "start", count)
     for number in (1, *COUNTS):
@@ -184,9 +184,10 @@ def test_predictions_and_losses_in_threads(rng, many_tiles, monkeypatch, dtype):
 def test_an_interrupted_piece_ends_all():
     done = []
 
-    def work(thread, piece):
-        done.append(piece)
-        if piece == 5:
+    def work(thread, taken):
+        done.append(int(taken[0]))
+        taken[0] += 1
+        if done[-1] == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -196,9 +197,10 @@ def test_an_interrupted_piece_ends_all():
 
 @pytest.mark.parametrize("thread", [0, 1])
 def test_an_error_in_a_piece_is_raised(thread):
-    both = threading.Barrier(2)
+    both = threading.Barrier(2, timeout=60)
 
-    def work(number, piece):
+    def work(number, taken):
+        taken[0] += 1
         both.wait()
         if number == thread:
             raise LookupError("enough")
@@ -206,6 +208,42 @@ def test_an_error_in_a_piece_is_raised(thread):
     with pytest.raises(LookupError, match="enough"):
         threads.share(2, 2, work)
     assert not helpers()
+
+
+def test_an_error_of_the_caller_is_the_one_that_is_raised():
+    def work(number):
+        raise LookupError("a helper's")
+
+    def both():
+        with threads.Helpers() as helping:
+            helping.start(1, work)
+            raise KeyError("the caller's")
+
+    with pytest.raises(KeyError):
+        both()
+    assert not helpers()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or threads.cores() < 2, reason="two cores are needed")
+@pytest.mark.parametrize("beside", [True, False])
+def test_helpers_begin_on_cores_of_their_own(beside):
+    """And are bound to none when they work."""
+    core, usable = threads._core_in_use(), os.sched_getaffinity(0)
+    seen, count = [], min(len(usable), 4) - beside
+    together = threading.Barrier(count + beside, timeout=60)
+    with threads.Helpers() as helping:
+
+        def work(number):
+            seen.append((core(), os.sched_getaffinity(0)))
+            together.wait()
+
+        assert helping.start(count, work, beside=beside) == count
+        if beside:
+            assert os.sched_getaffinity(0) == usable
+            together.wait()
+    assert [bound for _, bound in seen] == count * [usable]
+    if not beside:
+        assert len({found for found, _ in seen}) == count
 
 
 @pytest.mark.skipif(JIT, reason="compiled code raises nothing")

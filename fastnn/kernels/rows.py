@@ -10,6 +10,7 @@ from typing import Any
 
 from fastnn.kernels import calls, dense, tile
 from fastnn.kernels.activations import TIMES_SLOPE, multiply
+from fastnn.kernels.atomics import add
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
     DENSE,
@@ -31,6 +32,7 @@ from fastnn.kernels.layout import (
     LAYER_Z,
     LAYERS,
     OUTPUTS,
+    SAMPLES,
     STRIDE,
     TILE,
 )
@@ -89,13 +91,19 @@ def _lay_out_inputs(plan: Any, inputs: Any, places: Any, scratch: Any, start: in
 
 @kernel
 def predict(
-    plan: Any, numbers: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, first: int, count: int
+    plan: Any, numbers: Any, parameters: Any, inputs: Any, outputs: Any, scratch: Any, taken: Any, most: int
 ) -> None:
-    """Overwrite ``count`` rows of the outputs (n, K), from row ``first`` on, from rows of the inputs (n, F)."""
+    """Overwrite rows of the outputs (n, K) from those of the inputs (n, F): ``most`` tiles, while there are any.
+
+    taken[0] is the number of the next tile, of all threads.
+    """
     stride, units, places = plan[STRIDE], plan[OUTPUTS], on_stack(plan, plan[TILE])
     x = offset(scratch, plan[INPUT_ROW] * stride)
-    for start in range(first, first + count, plan[TILE]):
-        used = min(plan[TILE], first + count - start)
+    for _ in range(most):
+        start = plan[TILE] * add(taken, 0, 1)
+        used = min(plan[TILE], plan[SAMPLES] - start)
+        if used <= 0:
+            break
         samples = _lay_out_inputs(plan, inputs, places, scratch, start, used)
         y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (plan, plan[EPOCHS]))
         for s in range(used):

@@ -39,7 +39,7 @@ LEAST_SHARED = 1 << 15  # numbers: to sum up or update fewer takes the leader le
 UPDATES_EACH = 4  # stretches for each thread
 
 PAUSES = 4000  # some ten microseconds of waiting before others are let on the core,
-TURNS = 200  # and how often they are before a helper sleeps
+TURNS = 4000  # and how often they are before a helper sleeps: a millisecond, for which Python may look at a chunk
 NAP = 50  # microseconds
 
 
