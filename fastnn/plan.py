@@ -226,6 +226,18 @@ def whole_vectors(count: int, dtype: np.dtype[Any]) -> int:
     return -(-count // lanes) * lanes
 
 
+class _Scratch:
+    """Rows of scratch memory that are given away."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def take(self, count: int) -> int:
+        """The number of the first of so many."""
+        self.rows += count
+        return self.rows - count
+
+
 class _Lists:
     """Lists that stand behind the head and the layers of a plan, and behind its single real numbers."""
 
@@ -256,77 +268,35 @@ def make_plan(
     reals = np.zeros(layout.NUMBERS)
     lists = _Lists(layout.HEAD + len(numbered) * layout.LAYER_FIELDS)
     batch = rows if task.batch_size is None else min(task.batch_size, rows)
-    scratch_rows = 0
 
-    def take(count: int) -> int:
-        nonlocal scratch_rows
-        scratch_rows += count
-        return scratch_rows - count
-
-    head[layout.INPUT_ROW] = take(inputs)
-    head[layout.TARGET_ROW] = take(outputs)
-    head[layout.WEIGHT_ROW] = take(1)
-    head[layout.GRADIENT_ROW] = take(outputs)
+    scratch = _Scratch()
+    head[layout.INPUT_ROW] = scratch.take(inputs)
+    head[layout.TARGET_ROW] = scratch.take(outputs)
+    head[layout.WEIGHT_ROW] = scratch.take(1)
+    head[layout.GRADIENT_ROW] = scratch.take(outputs)
     fused = task.loss is not None and task.loss.fused
-    fields = []
-    parameters = 0
-    for place, (number, layer) in enumerate(numbered):
-        record = np.zeros(layout.LAYER_FIELDS, np.int64)
-        record[layout.LAYER_INPUTS] = layer.inputs
-        record[layout.LAYER_OUTPUTS] = layer.units
-        record[layout.LAYER_WEIGHTS] = parameters
-        record[layout.LAYER_BIAS] = parameters + layer.inputs * layer.units
-        record[layout.LAYER_TRAINED] = layer.trained or not training
-        record[layout.LAYER_NUMBER] = number
-        last = place == len(numbered) - 1
-        if layer.activation is not None:
-            record[layout.LAYER_KIND] = layout.DENSE
-            record[layout.LAYER_ACTIVATION] = layer.activation.address(dtype)
-            record[layout.LAYER_COUPLED] = layer.activation.coupled
-            record[layout.LAYER_Z] = z = take(layer.units)
-            # Only a loss that works from logits looks at z after the activation.
-            record[layout.LAYER_Y] = take(layer.units) if fused and last else z
-        else:
-            record[layout.LAYER_KIND] = layout.OTHER
-            record[layout.LAYER_FORWARD], record[layout.LAYER_BACKWARD] = _other(layer, dtype)
-            record[layout.LAYER_SETTING] = lists.add_real(layer.dropout or layer.epsilon or 0.0)
-            record[layout.LAYER_Z] = take(0 if layer.dropout is not None else layer.units + 1)
-            record[layout.LAYER_Y] = take(layer.units)
-        record[layout.LAYER_D] = take(layer.units)
-        parameters += layer.parameters
-        fields.append(record)
-
+    records = _records(numbered, scratch, lists, dtype, training, fused)
     if task.batch_size is not None and batch <= min(MOST_SINGLE, LANES[dtype] - 1):
         widest = max([inputs, outputs, *(layer.units for layer in layers)])
-        head[layout.SINGLE_ROW], head[layout.SINGLE_ROWS] = take(2 * widest), widest
+        head[layout.SINGLE_ROW], head[layout.SINGLE_ROWS] = scratch.take(2 * widest), widest
         if training:
             head[layout.FEW_ROWS] = parts.address_of(parts.descent, stochastic.row_by_row, dtype)
     seconds = _seconds_per_sample(
         np.array([(layer.inputs, layer.units) for layer in layers], np.int64).reshape(-1, 2), dtype
     )
-    tile, stride = _tile_of(batch, scratch_rows, dtype, seconds)
+    tile, stride = _tile_of(batch, scratch.rows, dtype, seconds)
+
     head[layout.LAYERS] = len(numbered)
     head[layout.INPUTS] = inputs
     head[layout.OUTPUTS] = outputs
-    head[layout.PARAMETERS] = whole_vectors(parameters, dtype)
+    head[layout.PARAMETERS] = whole_vectors(sum(layer.parameters for layer in layers), dtype)
     head[layout.SAMPLES] = rows
     head[layout.WINDOW_END] = rows
     head[layout.BATCH] = batch
     head[layout.TILE] = tile
     head[layout.STRIDE] = stride
-    packed = task.batch_size is None and task.packed
-    head[layout.PACKED] = packed
-    head[layout.FETCH_AHEAD] = packed and rows * (inputs + outputs) * dtype.itemsize > CACHE_BYTES
-    head[layout.WEIGHTED] = task.weighted
-    head[layout.SHUFFLED] = task.shuffled and task.batch_size is not None
-    head[layout.SEED] = task.seed
-    head[layout.EPOCHS] = task.epochs
-    head[layout.TASK] = task.what
-    head[layout.FUSED] = fused
-    if task.loss is not None:
-        head[layout.LOSS] = parts.address_of(task.loss.pattern, task.loss.kernel, dtype)
-        head[layout.LOSS_SETTINGS] = lists.add_real(*task.loss.settings)
-    trained = [place for place, record in enumerate(fields) if record[layout.LAYER_TRAINED]]
+    _put_task(head, lists, task, dtype)
+    trained = [place for place, record in enumerate(records) if record[layout.LAYER_TRAINED]]
     with_parameters = [place for place in trained if numbered[place][1].parameters]
     head[layout.FIRST_TRAINED] = with_parameters[0] if with_parameters else 0
     head[layout.IDENTIFIED] = any(layer.dropout is not None for _, layer in numbered)
@@ -339,12 +309,68 @@ def make_plan(
         head[layout.GAUSS_NEWTON], head[layout.NEWTON_WORK] = address, state
         state += (int(head[layout.PARAMETERS]) + 1 + sum(layer.units for layer in layers)) * stride
     return Plan(
-        np.concatenate([head, *fields, np.array(lists.whole, np.int64)]),
+        np.concatenate([head, *records, np.array(lists.whole, np.int64)]),
         np.concatenate([reals, np.array(lists.real)]),
         dtype,
-        scratch_rows,
+        scratch.rows,
         state,
     )
+
+
+def _records(
+    numbered: Sequence[tuple[int, LayerShape]],
+    scratch: _Scratch,
+    lists: _Lists,
+    dtype: np.dtype[Any],
+    training: bool,
+    fused: bool,
+) -> list[npt.NDArray[np.int64]]:
+    """What the plan says of each layer; they are given with their numbers."""
+    records: list[npt.NDArray[np.int64]] = []
+    parameters = 0
+    for number, layer in numbered:
+        record = np.zeros(layout.LAYER_FIELDS, np.int64)
+        record[layout.LAYER_INPUTS] = layer.inputs
+        record[layout.LAYER_OUTPUTS] = layer.units
+        record[layout.LAYER_WEIGHTS] = parameters
+        record[layout.LAYER_BIAS] = parameters + layer.inputs * layer.units
+        record[layout.LAYER_TRAINED] = layer.trained or not training
+        record[layout.LAYER_NUMBER] = number
+        last = len(records) == len(numbered) - 1
+        if layer.activation is not None:
+            record[layout.LAYER_KIND] = layout.DENSE
+            record[layout.LAYER_ACTIVATION] = layer.activation.address(dtype)
+            record[layout.LAYER_COUPLED] = layer.activation.coupled
+            record[layout.LAYER_Z] = z = scratch.take(layer.units)
+            # Only a loss that works from logits looks at z after the activation.
+            record[layout.LAYER_Y] = scratch.take(layer.units) if fused and last else z
+        else:
+            record[layout.LAYER_KIND] = layout.OTHER
+            record[layout.LAYER_FORWARD], record[layout.LAYER_BACKWARD] = _other(layer, dtype)
+            record[layout.LAYER_SETTING] = lists.add_real(layer.dropout or layer.epsilon or 0.0)
+            record[layout.LAYER_Z] = scratch.take(0 if layer.dropout is not None else layer.units + 1)
+            record[layout.LAYER_Y] = scratch.take(layer.units)
+        record[layout.LAYER_D] = scratch.take(layer.units)
+        parameters += layer.parameters
+        records.append(record)
+    return records
+
+
+def _put_task(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.dtype[Any]) -> None:
+    """How the rows are gone through, and the loss; ``head`` has their number, and that of inputs and outputs."""
+    row_bytes = int(head[layout.INPUTS] + head[layout.OUTPUTS]) * dtype.itemsize
+    packed = task.batch_size is None and task.packed
+    head[layout.PACKED] = packed
+    head[layout.FETCH_AHEAD] = packed and int(head[layout.SAMPLES]) * row_bytes > CACHE_BYTES
+    head[layout.WEIGHTED] = task.weighted
+    head[layout.SHUFFLED] = task.shuffled and task.batch_size is not None
+    head[layout.SEED] = task.seed
+    head[layout.EPOCHS] = task.epochs
+    head[layout.TASK] = task.what
+    if task.loss is not None:
+        head[layout.FUSED] = task.loss.fused
+        head[layout.LOSS] = parts.address_of(task.loss.pattern, task.loss.kernel, dtype)
+        head[layout.LOSS_SETTINGS] = lists.add_real(*task.loss.settings)
 
 
 def _other(layer: LayerShape, dtype: np.dtype[Any]) -> tuple[int, int]:

@@ -376,6 +376,40 @@ def _validate(job: tuple, crew: tuple, budget: int) -> int:
 
 
 @kernel
+def _record(job: tuple, sums: Any, answer: int, row: Any, work: Any) -> bool:
+    """What a pass over all rows has brought; whether it ends an epoch, which a trial of a line search does not.
+
+    ``row`` is the epoch's, in the history.
+    """
+    plan, numbers, cursor, measured = job[0], job[1], job[6], job[8][0]
+    loss = sums[EPOCH_LOSS] / sums[EPOCH_WEIGHT]
+    sums[EPOCH_LOSS] = 0.0
+    sums[EPOCH_WEIGHT] = 0.0
+    compared = measured[0], measured[1], measured[2], work
+    if plan[LINE_SEARCH] == 0:
+        row[LOSS_COLUMN] = loss
+        _measure(plan, numbers, compared, row)
+        return True
+    # A place that is accepted ends an epoch and begins the next, whose loss and metrics are there.
+    first = cursor[UPDATES] == 1
+    row[LOSS_COLUMN] = sums[MEMORY]
+    if first or answer != TRIAL:
+        _measure(plan, numbers, compared, row if first else offset(row, plan[COLUMNS]))
+    if answer == LAST:
+        cursor[STATUS] = CONVERGED
+    return answer != TRIAL
+
+
+@kernel
+def _record_validation(job: tuple, sums: Any, parameters: Any, row: Any, work: Any) -> None:
+    """The loss and the metrics of the validation rows."""
+    plan, gradient, validation, measured = job[0], job[4][1], job[7], job[8][1]
+    penalty = tile.penalty(plan, job[1], parameters, gradient, 0.0)
+    row[plan[VALIDATION_COLUMN]] = sums[VALIDATION_LOSS] / sums[VALIDATION_WEIGHT] + penalty
+    _measure(validation[0], validation[1], (measured[0], measured[1], measured[2], work), row)
+
+
+@kernel
 def assist(job: tuple, crew: tuple, thread: int) -> None:
     """Work on the leader's rounds until there will be none any more."""
     board, seen = crew[0], 0
@@ -402,12 +436,10 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
     Overwrites the vectors, scratch, sums, cursor, order, predictions, the crew's memory, and history as far as
     epochs are finished.
     """
-    plan, numbers, _, order, vectors, _, cursor, validation, measured = job
+    plan, numbers, _, order, vectors, _, cursor, validation, _ = job
     sums = crew[4]
     samples = plan[SAMPLES]
     accepted = vectors[2] if plan[LINE_SEARCH] != 0 else vectors[0]
-    plan_of_validation, numbers_of_validation, _ = validation
-    trained, validated = measured
     quick = _quick(plan)
     while budget > 0:
         row = offset(history, cursor[EPOCH] * plan[COLUMNS])
@@ -440,23 +472,8 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
             if cursor[FIRST] < samples:
                 continue
             cursor[FIRST] = 0
-            epoch_loss = sums[EPOCH_LOSS] / sums[EPOCH_WEIGHT]
-            sums[EPOCH_LOSS] = 0.0
-            sums[EPOCH_WEIGHT] = 0.0
-            if plan[LINE_SEARCH] == 0:
-                row[LOSS_COLUMN] = epoch_loss
-                _measure(plan, numbers, (trained[0], trained[1], trained[2], work), row)
-            else:
-                # A place that is accepted ends an epoch and begins the next, whose loss and metrics are there.
-                first = cursor[UPDATES] == 1
-                row[LOSS_COLUMN] = sums[MEMORY]
-                begun = row if first else offset(row, plan[COLUMNS])
-                if first or answer != TRIAL:
-                    _measure(plan, numbers, (trained[0], trained[1], trained[2], work), begun)
-                if answer == TRIAL:
-                    continue
-                if answer == LAST:
-                    cursor[STATUS] = CONVERGED
+            if not _record(job, sums, answer, row, work):
+                continue
             if plan[VALIDATION_COLUMN] >= 0:
                 cursor[VALIDATED] = 0
                 sums[VALIDATION_LOSS] = 0.0
@@ -464,13 +481,9 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
                 continue
         else:
             budget -= _validate(job, crew, budget)
-            if cursor[VALIDATED] < plan_of_validation[SAMPLES]:
+            if cursor[VALIDATED] < validation[0][SAMPLES]:
                 continue
-            penalty = tile.penalty(plan, numbers, accepted, vectors[1], 0.0)
-            row[plan[VALIDATION_COLUMN]] = sums[VALIDATION_LOSS] / sums[VALIDATION_WEIGHT] + penalty
-            _measure(
-                plan_of_validation, numbers_of_validation, (validated[0], validated[1], validated[2], work), row
-            )
+            _record_validation(job, sums, accepted, row, work)
         _finish_epoch(plan, numbers, accepted, vectors[4], row, sums, cursor)
         if cursor[STATUS] != RUNNING or (plan[PAUSE_EVERY] != 0 and cursor[EPOCH] % plan[PAUSE_EVERY] == 0):
             return

@@ -337,7 +337,7 @@ def _by_last_z(plan: Any, scratch: Any) -> Any:
 def _back(plan: Any, layer: Any, parameters: Any, scratch: Any, d: Any, before: Any, step: int) -> None:
     """Multiply ``before`` (numbers ``step`` apart) by the gradient by a layer's inputs, from d, that by its z.
 
-    If step is 1 these are whole vectors, the rest of the last one zeros; else spread rows.
+    If step is 1 these are whole vectors, with anything finite behind the inputs; else spread rows.
     """
     stride, lanes = plan[STRIDE], width(scratch)
     one, two = _work(plan, scratch)

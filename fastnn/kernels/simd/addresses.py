@@ -70,17 +70,16 @@ def _address(context, builder, sig, args):
     return builder.ptrtoint(args[0], ir.IntType(64))
 
 
+def _memory_like(like: Any, count: Any) -> Any:
+    return signature(like, like, types.intp) if isinstance(like, Pointer) else None
+
+
 def on_stack(like: Any, count: int) -> Any:
     """Memory for ``count`` numbers, holding anything, until the calling function returns. Not in a loop."""
     return np.empty(count, like.dtype)
 
 
-@compiled_form(
-    on_stack,
-    lambda like, count: signature(like, like, types.intp) if isinstance(like, Pointer) else None,
-    Pointer,
-    types.intp,
-)
+@compiled_form(on_stack, _memory_like, Pointer, types.intp)
 def _on_stack(context, builder, sig, args):
     memory = builder.alloca(context.get_data_type(sig.return_type.dtype), size=args[1])
     memory.align = VECTOR_BYTES
@@ -92,12 +91,7 @@ def on_heap(like: Any, count: int) -> Any:
     return np.empty(count, like.dtype)
 
 
-@compiled_form(
-    on_heap,
-    lambda like, count: signature(like, like, types.intp) if isinstance(like, Pointer) else None,
-    Pointer,
-    types.intp,
-)
+@compiled_form(on_heap, _memory_like, Pointer, types.intp)
 def _on_heap(context, builder, sig, args):
     size = builder.mul(args[1], args[1].type(sig.return_type.dtype.bitwidth // 8))
     memory = context.nrt.allocate(builder, size)
