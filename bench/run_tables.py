@@ -100,9 +100,9 @@ def grid(results: Results) -> str:
     compiled = span((row["compile_seconds"] for row in rows if row["library"] == "JAX"), " s") if rivals else ""
     parts.append(
         "fastnn's nanoseconds per sample and epoch; in brackets, how many times that the fastest of scikit-learn, "
-        f"PyTorch and JAX takes there, each written in the way that is fastest in that cell (medians of {rounds} "
-        f"rounds). fastnn loses in {lost} of {len(rivals)} cells. JAX compiles each loop in {compiled}, which is "
-        "not counted."
+        f"PyTorch and JAX takes there, each written in the way that is fastest in that cell (medians; timings of "
+        f"each: {rounds}). fastnn loses in {lost} of {len(rivals)} cells. JAX compiles each loop in {compiled}, "
+        "which is not counted."
     )
     return "\n\n".join(parts)
 
