@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from bench.interleave import SECONDS, epochs_for, in_turns, median
+from bench.interleave import SECONDS, epochs_for, in_turns, median, spread
 from bench.problems import Problem
 from bench.subjects import FASTNN, SUBJECTS, agreed
 
@@ -37,7 +35,7 @@ def measure(problem: Problem, rounds: int, seconds: float = SECONDS) -> list[dic
         ns[name] = 1e9 * taken / (rows[name]["epochs"] * problem.samples)
     for name, row in rows.items():
         row["ns"] = median(ns[name])
-        row["spread"] = median(np.abs(ns[name] / np.median(ns[name]) - 1.0))
+        row["spread"] = spread(ns[name])
         row["to_fastnn"] = median(ns[name] / ns[FASTNN[row["dtype"]].name])
         row["to_fastnn64"] = median(ns[name] / ns[FASTNN["float64"].name])
         row["to_reference"] = median(ns["reference-float64"] / ns[name]) if "reference-float64" in ns else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,156 +31,96 @@ from bench import (
 )
 from bench.interleave import ROUNDS
 from bench.problems import DENSITIES, NETWORKS, Problem
+from bench.subjects import DTYPES
 
 Rows = list[dict[str, Any]]
-DTYPES = ("float64", "float32")
+# In parts, each with what its title is to say beside the question; the rows of a part are printed as they come.
+Answer = Callable[[argparse.Namespace], Iterable[tuple[str, Rows]]]
 GRID_ROUNDS = 3  # of its many cells each has a third of the rounds
 OF_REAL_DATA = ("digits", "overhead", "lbfgs", "accuracy")  # scikit-learn has it
 
 
-def _density(question: str, options: argparse.Namespace) -> Rows:
-    rows: Rows = []
-    for network in NETWORKS:
-        for density in DENSITIES:
-            problem = Problem(question, network, density)
-            if problem.name in options.networks and density in options.densities:
-                found = circle.measure(problem, options.rounds)
-                _say(found, f"{question} {problem.name} density {density}", "library", "dtype", "layout")
-                rows += found
-    return rows
+def _at_once(measure: Callable[[int], Rows]) -> Answer:
+    """What is measured in so many rounds."""
+    return lambda options: [("", measure(options.rounds))]
 
 
-def _grid(options: argparse.Namespace) -> Rows:
-    rows: Rows = []
+def _by_dtype(measure: Callable[[str, int], Rows]) -> Answer:
+    """What is measured of one dtype and then of the other."""
+    return _at_once(lambda rounds: [row for dtype in DTYPES for row in measure(dtype, rounds)])
+
+
+def _by_density(question: str) -> Answer:
+    def parts(options: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
+        for network in NETWORKS:
+            for density in DENSITIES:
+                problem = Problem(question, network, density)
+                if problem.name in options.networks and density in options.densities:
+                    yield f"{problem.name} density {density}", circle.measure(problem, options.rounds)
+
+    return parts
+
+
+def _grid(options: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
     for problem, dtype in grid.cells():
-        found = grid.measure(problem, dtype, max(1, options.rounds // GRID_ROUNDS))
-        title = f"grid {problem.name}, {problem.samples} samples, batch {problem.batch or 'full'}, {dtype}"
-        _say(found, title, "library", "layout")
-        rows += found
+        title = f"{problem.name}, {problem.samples} samples, batch {problem.batch or 'full'}, {dtype}"
+        yield title, grid.measure(problem, dtype, max(1, options.rounds // GRID_ROUNDS))
+
+
+def _sizes(dtype: str, rounds: int) -> Rows:
+    rows = sizes.measure(dtype, rounds)
+    if sizes.memory_known():
+        rows.append({"density": sizes.DENSEST, "dtype": dtype, **sizes.memory(dtype)})
     return rows
 
 
-def _exponential(options: argparse.Namespace) -> Rows:
-    rows = exponential.measure(options.rounds)
-    _say(rows, "exponential", "library", "dtype", "layout")
-    return rows
+def _lbfgs(rounds: int) -> Rows:
+    return [row for task in lbfgs.TASKS.values() for row in lbfgs.measure(task(), rounds)]
 
 
-def _threads(options: argparse.Namespace) -> Rows:
-    rows = [row for dtype in DTYPES for row in threads.measure(dtype, options.rounds)]
-    _say(rows, "threads", "network", "density", "dtype")
-    return rows
-
-
-def _sweep(options: argparse.Namespace) -> Rows:
-    rows = [row for dtype in DTYPES for row in threads.sweep(options.rounds, dtype)]
-    _say(rows, "sweep", "network", "density", "batch", "dtype")
-    return rows
-
-
-def _sizes(options: argparse.Namespace) -> Rows:
-    rows = []
-    for dtype in DTYPES:
-        rows += sizes.measure(dtype, options.rounds)
-        if sizes.memory_known():
-            rows.append({"density": sizes.DENSEST, "dtype": dtype, **sizes.memory(dtype)})
-    _say(rows, "sizes", "dtype", "density")
-    return rows
-
-
-def _large(options: argparse.Namespace) -> Rows:
-    rows = [row for dtype in DTYPES for row in large.measure(dtype, options.rounds)]
-    _say(rows, "large", "density", "dtype", "way")
-    return rows
-
-
-def _peak(options: argparse.Namespace) -> Rows:
-    rows = [row for dtype in DTYPES for row in peak.measure(dtype, options.rounds)]
-    _say(rows, "peak", "dtype", "what")
-    return rows
-
-
-def _start(options: argparse.Namespace) -> Rows:
-    rows = start.measure(options.rounds)
-    _say(rows, "start", "what")
-    return rows
-
-
-def _digits(options: argparse.Namespace) -> Rows:
-    rows = digits.measure(options.rounds)
-    _say(rows, "digits", "library", "dtype", "layout")
-    return rows
-
-
-def _overhead(options: argparse.Namespace) -> Rows:
-    rows = [row for dtype in DTYPES for row in overhead.measure(dtype, options.rounds)]
-    _say(rows, "overhead", "batches", "dtype", "way")
-    return rows
-
-
-def _latency(options: argparse.Namespace) -> Rows:
-    rows = [row for dtype in DTYPES for row in latency.measure_all(dtype, options.rounds)]
-    _say(rows, "latency", "what", "network", "library", "dtype", "layout")
-    return rows
-
-
-def _lbfgs(options: argparse.Namespace) -> Rows:
-    rows = [row for task in lbfgs.TASKS.values() for row in lbfgs.measure(task(), options.rounds)]
-    _say(rows, "lbfgs", "task", "start")
-    return rows
-
-
-def _many(options: argparse.Namespace) -> Rows:
-    rows = [row for dtype in DTYPES for row in many.measure(dtype, options.rounds)]
-    _say(rows, "many", "who", "dtype", "layout")
-    return rows
-
-
-def _accuracy(options: argparse.Namespace) -> Rows:
-    rows = accuracy.measure()
-    _say(rows, "accuracy", "library", "dtype", "seed")
-    return rows
-
-
-def _stochastic(options: argparse.Namespace) -> Rows:
-    rows = [
+def _stochastic(rounds: int) -> Rows:
+    return [
         row
         for network in stochastic.NETWORKS
         for dtype in DTYPES
-        for row in stochastic.measure(network, dtype, options.rounds)
+        for row in stochastic.measure(network, dtype, rounds)
     ]
-    _say(rows, "stochastic", "network", "dtype", "library", "layout")
-    return rows
 
 
-QUESTIONS: dict[str, Callable[[argparse.Namespace], Rows]] = {
-    "circle": partial(_density, "circle"),
-    "regression": partial(_density, "regression"),
-    "grid": _grid,
-    "exponential": _exponential,
-    "threads": _threads,
-    "sweep": _sweep,
-    "peak": _peak,
-    "sizes": _sizes,
-    "large": _large,
-    "digits": _digits,
-    "overhead": _overhead,
-    "lbfgs": _lbfgs,
-    "stochastic": _stochastic,
-    "accuracy": _accuracy,
-    "latency": _latency,
-    "many": _many,
-    "start": _start,
+# How each is answered, and what names its rows where they are printed.
+QUESTIONS: dict[str, tuple[Answer, str]] = {
+    "circle": (_by_density("circle"), "library dtype layout"),
+    "regression": (_by_density("regression"), "library dtype layout"),
+    "grid": (_grid, "library layout"),
+    "exponential": (_at_once(exponential.measure), "library dtype layout"),
+    "threads": (_by_dtype(threads.measure), "network density dtype"),
+    "sweep": (_by_dtype(threads.sweep), "network density batch dtype"),
+    "peak": (_by_dtype(peak.measure), "dtype what"),
+    "sizes": (_by_dtype(_sizes), "dtype density"),
+    "large": (_by_dtype(large.measure), "density dtype way"),
+    "digits": (_at_once(digits.measure), "library dtype layout"),
+    "overhead": (_by_dtype(overhead.measure), "batches dtype way"),
+    "lbfgs": (_at_once(_lbfgs), "task start"),
+    "stochastic": (_at_once(_stochastic), "network dtype library layout"),
+    "accuracy": (_at_once(lambda rounds: accuracy.measure()), "library dtype seed"),
+    "latency": (_by_dtype(latency.measure_all), "what network library dtype layout"),
+    "many": (_by_dtype(many.measure), "who dtype layout"),
+    "start": (_at_once(start.measure), "what"),
 }
 
 
-def _say(rows: Rows, title: str, *names: str) -> None:
-    """Print rows as they come."""
-    print(title)
-    for row in rows:
-        name = " ".join(str(row[key]) for key in names)
-        numbers = {key: value for key, value in row.items() if isinstance(value, float)}
-        print(f"  {name:28}", *(f"{key} {value:,.4g}" for key, value in numbers.items()), flush=True)
+def _answer(question: str, options: argparse.Namespace) -> Rows:
+    """All rows, each part of which is printed as it comes."""
+    answer, names = QUESTIONS[question]
+    rows: Rows = []
+    for title, found in answer(options):
+        print(f"{question} {title}".rstrip())
+        for row in found:
+            name = " ".join(str(row[key]) for key in names.split())
+            numbers = {key: value for key, value in row.items() if isinstance(value, float)}
+            print(f"  {name:28}", *(f"{key} {value:,.4g}" for key, value in numbers.items()), flush=True)
+        rows += found
+    return rows
 
 
 def main() -> None:
@@ -203,7 +142,7 @@ def main() -> None:
             print(f"{question}: left out, for its data scikit-learn is needed", file=sys.stderr)
             continue
         began, load = time.perf_counter(), machine.Load()
-        rows = QUESTIONS[question](options)
+        rows = _answer(question, options)
         seconds, others = time.perf_counter() - began, round(load.of_others, 3)
         print(f"{question}: {seconds:.0f} s, {others:.0%} of the machine went to others", file=sys.stderr)
         if whole:

@@ -8,9 +8,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import machine
-from bench.interleave import SECONDS, epochs_for
+from bench.interleave import SECONDS
 from bench.problems import DENSITIES, NETWORKS, Problem
 from bench.subjects import BOTH, SUBJECTS, Subject, agreed
+from bench.timing import time_epochs
 
 SMOKE_DENSITIES = (10,)  # where no subject takes longer to run than to get ready
 
@@ -42,9 +43,7 @@ def time_epoch(benchmark: BenchmarkFixture) -> Callable[[Problem, Subject, str],
         if subject.missing:
             pytest.skip(subject.missing)
         run = agreed(problem, subject).run
-        epochs = epochs_for(run, SECONDS, problem.epochs_to_agree) if benchmark.enabled else 1
-        benchmark.group = group
-        benchmark.pedantic(run, args=(epochs,), rounds=10, warmup_rounds=1)
+        epochs = time_epochs(benchmark, group, run, SECONDS, problem.epochs_to_agree)
         benchmark.extra_info.update(
             question=problem.question,
             network=problem.name,
@@ -56,9 +55,8 @@ def time_epoch(benchmark: BenchmarkFixture) -> Callable[[Problem, Subject, str],
             machine=machine.describe(),
         )
         if benchmark.enabled:
-            stats = benchmark.stats.stats
-            stats.data[:] = [seconds / epochs for seconds in stats.data]
-            benchmark.extra_info["ns"] = 1e9 * stats.median / problem.samples  # per sample and epoch
+            # Per sample and epoch.
+            benchmark.extra_info["ns"] = 1e9 * benchmark.stats.stats.median / problem.samples
         return epochs
 
     return time_it

@@ -13,7 +13,7 @@ from bench.descent import Descent
 from bench.descent_rivals import DescentTrainer, JaxDescent, SklearnDescent, TorchDescent
 from bench.handwriting import BETA_1, BETA_2, EPSILON, RATE, flat
 from bench.minibatch_subjects import NumpyMinibatches
-from bench.subjects import BOUNDS, DisagreementError, Subject
+from bench.subjects import DTYPES, Subject, check_losses
 
 
 class FastnnDescent(DescentTrainer):
@@ -83,10 +83,9 @@ class DescentSubject(Subject):
         return not self.missing and (self.layout != "sums" or problem.parameters < 1000)
 
 
-BOTH_DTYPES = ("float64", "float32")
 DESCENT_SUBJECTS = tuple(
     DescentSubject(library, dtype, trainer, layout)
-    for dtype in BOTH_DTYPES
+    for dtype in DTYPES
     for library, trainer, layouts in (
         ("scikit-learn", SklearnDescent, ("all threads", "1 thread")),
         (
@@ -111,12 +110,7 @@ def agreed(problem: Descent, subject: Subject) -> DescentTrainer:
 def check(losses: Sequence[float], problem: Descent, subject: Subject) -> None:
     """Raise unless the losses are those that NumPy finds in float64."""
     expected = expected_losses(problem, subject.trainer.epsilon_hat)
-    if np.shape(losses) != expected.shape:
-        raise DisagreementError(f"{subject.name} returns {np.shape(losses)} losses of {len(expected)} epochs")
-    deviation = np.max(np.abs(np.asarray(losses, np.float64) / expected - 1.0))
-    if not deviation <= BOUNDS[subject.dtype]:
-        bound = BOUNDS[subject.dtype]
-        raise DisagreementError(f"{subject.name}: losses deviate by {deviation:.1e}; bound {bound:.0e}")
+    check_losses(losses, expected, subject.dtype, subject.name)
 
 
 @cache

@@ -5,10 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from bench.handwriting import NETWORK, Digits
-from bench.interleave import epochs_for, in_turns, median
+from bench.interleave import epochs_for, in_turns, median, spread
 from bench.minibatch_subjects import MINIBATCH_FASTNN, MINIBATCH_SUBJECTS, agreed
 
 WHOLE = Digits()
@@ -36,6 +34,6 @@ def measure(rounds: int, problem: Digits = WHOLE, seconds: float = SECONDS) -> l
         ms[name] = 1e3 * taken / rows[name]["epochs"]
     for name, row in rows.items():
         row["ms"] = median(ms[name])
-        row["spread"] = median(np.abs(ms[name] / np.median(ms[name]) - 1.0))
+        row["spread"] = spread(ms[name])
         row["to_fastnn"] = median(ms[name] / ms[MINIBATCH_FASTNN[row["dtype"]].name])
     return list(rows.values())

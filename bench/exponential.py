@@ -10,11 +10,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from bench.descent import Descent, MatrixExponential
 from bench.grid import fastest
-from bench.interleave import in_turns, median
+from bench.interleave import in_turns, median, spread
 
 EPOCHS = 10_000  # which the seconds are for
 TIMED = {"fastnn": 300, "JAX": 300, "PyTorch": 60}
@@ -48,6 +46,6 @@ def measure(
     seconds = {name: taken * EPOCHS / epochs[name] for name, taken in in_turns(runs, rounds).items()}
     for name, row in rows.items():
         row["seconds"] = median(seconds[name])
-        row["spread"] = median(np.abs(seconds[name] / np.median(seconds[name]) - 1.0))
+        row["spread"] = spread(seconds[name])
         row["to_fastnn"] = median(seconds[name] / seconds["fastnn"])
     return list(rows.values())

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from bench.descent import INPUTS, Descent
 from bench.descent_subjects import DESCENT_SUBJECTS, DescentSubject, DescentTrainer, agreed
-from bench.interleave import SECONDS, epochs_for, in_turns, median, seconds_of
+from bench.interleave import SECONDS, epochs_for, in_turns, median, seconds_of, spread
 
 LIBRARIES = ("scikit-learn", "PyTorch", "JAX", "fastnn")
 SAMPLES = (100, 1_000, 10_000, 100_000)
@@ -109,6 +107,6 @@ def measure(
     for library, row in rows.items():
         row["rounds"] = rounds
         row["ns"] = median(ns[library])
-        row["spread"] = median(np.abs(ns[library] / np.median(ns[library]) - 1.0))
+        row["spread"] = spread(ns[library])
         row["to_fastnn"] = median(ns[library] / ns["fastnn"])
     return list(rows.values())

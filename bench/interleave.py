@@ -58,3 +58,8 @@ def in_turns(runs: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> 
 def median(values: Doubles) -> float:
     """Rounded to four digits: what is behind them is noise."""
     return float(f"{np.median(values):.4g}")
+
+
+def spread(values: Doubles) -> float:
+    """The median deviation from the median, in parts of it."""
+    return median(np.abs(values / np.median(values) - 1.0))

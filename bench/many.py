@@ -8,7 +8,7 @@ losses of all epochs of all networks. Times are per sample, epoch and network.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ import numpy.typing as npt
 import fastnn
 from bench.interleave import in_turns, median
 from bench.rivals import JaxTrainer
-from bench.subjects import BOUNDS, DisagreementError
+from bench.subjects import check_losses
 
 EPOCHS = 2000
 EPOCHS_TO_AGREE = 20
@@ -109,46 +109,15 @@ class OneByOne(FitMany):
         return [net.fit(self.data, epochs=epochs, optimizer=sgd, threads=1, verbose=0).loss for net in self.nets]
 
 
-class Vmap(Trainer):
-    """JAX: ``vmap`` of the whole training of one network, which is a ``scan``, jitted; on all cores.
+class Vmap(JaxTrainer, Trainer):
+    """JAX: ``vmap`` of the whole training of one network, which is JaxTrainer's ``scan``, jitted; on all cores.
 
     Samples in "columns" are the faster way here too. Products spelt out as sums, which help a network alone, take
     twice to five times as long as that.
     """
 
-    def __init__(self, problem: Networks, dtype: str, layout: str) -> None:
-        import jax
-
-        one = JaxTrainer.__new__(JaxTrainer)  # its loss, of one network
-        one.jax, one.problem, one.layout = jax, problem, layout  # type: ignore[assignment]
-        one.unravel = lambda layers: layers
-        self.jax, self.problem, self.loss, self.double = jax, problem, one._loss, dtype == "float64"
-        self.programs: dict[int, Any] = {}
-        X, y = (values.astype(dtype) for values in problem.data)
-        with jax.enable_x64(self.double):
-            X = X if layout == "rows" else np.ascontiguousarray(X.T)
-            self.arguments = jax.tree.map(jax.numpy.asarray, (problem.weights(dtype), X, y))
-
-    def _compiled(self, epochs: int) -> Any:
-        jax, rate = self.jax, self.problem.rate
-        loss_and_gradient = jax.value_and_grad(self.loss)
-
-        def train(layers: Any, X: Any, y: Any) -> Any:
-            def step(layers: Any, _: None) -> Any:
-                loss, gradient = loss_and_gradient(layers, X, y)
-                return jax.tree.map(lambda p, g: p - rate * g, layers, gradient), loss
-
-            return jax.lax.scan(step, layers, length=epochs)
-
-        return jax.jit(jax.vmap(train, in_axes=(0, None, None))).lower(*self.arguments).compile()
-
-    def run(self, epochs: int) -> npt.ArrayLike:
-        """As Trainer has it."""
-        with self.jax.enable_x64(self.double):
-            if epochs not in self.programs:
-                self.programs = {epochs: self._compiled(epochs)}
-            _, losses = self.jax.block_until_ready(self.programs[epochs](*self.arguments))
-        return np.asarray(losses)
+    def _of_all(self, train: Callable[..., Any]) -> Callable[..., Any]:
+        return self.jax.vmap(train, in_axes=(0, None, None))
 
 
 @dataclass(frozen=True)
@@ -207,13 +176,7 @@ def expected_losses(problem: Networks) -> npt.NDArray[np.float64]:
 
 def check(losses: npt.ArrayLike, problem: Networks, dtype: str, name: str) -> None:
     """Raise unless the losses are those of the problem's networks, in their order."""
-    expected = expected_losses(problem)
-    found = np.asarray(losses, np.float64)
-    if found.shape != expected.shape:
-        raise DisagreementError(f"{name} returns losses of shape {found.shape}, not {expected.shape}")
-    deviation = np.max(np.abs(found / expected - 1.0))
-    if not deviation <= BOUNDS[dtype]:
-        raise DisagreementError(f"{name}: losses deviate by {deviation:.1e}; bound {BOUNDS[dtype]:.0e}")
+    check_losses(losses, expected_losses(problem), dtype, name)
 
 
 def agreed(problem: Networks, subject: Subject, dtype: str) -> Trainer:

@@ -15,7 +15,7 @@ import numpy as np
 import fastnn
 from bench.handwriting import BATCH, BETA_1, BETA_2, EPSILON, NETWORK, RATE, Digits, flat
 from bench.minibatch_rivals import JaxMinibatches, MinibatchTrainer, SklearnMinibatches, TorchMinibatches
-from bench.subjects import BOUNDS, DisagreementError, Subject
+from bench.subjects import DTYPES, Subject, check_losses
 
 
 class FastnnMinibatches(MinibatchTrainer):
@@ -127,26 +127,21 @@ class NumpyOfSecondForm(NumpyMinibatches):
     epsilon_hat = True
 
 
-BOTH_DTYPES = ("float64", "float32")
 MINIBATCH_SUBJECTS = (
     Subject("NumPy", "float64", NumpyMinibatches),
     *(
         Subject("scikit-learn", dtype, SklearnMinibatches, layout)
-        for dtype in BOTH_DTYPES
+        for dtype in DTYPES
         for layout in ("all threads", "1 thread")
     ),
     *(
         Subject("PyTorch", dtype, TorchMinibatches, f"{adam}, {threads}")
-        for dtype in BOTH_DTYPES
+        for dtype in DTYPES
         for adam in ("fused", "foreach", "direct")
         for threads in ("all threads", "1 thread")
     ),
-    *(
-        Subject("JAX", dtype, JaxMinibatches, layout)
-        for dtype in BOTH_DTYPES
-        for layout in ("once", "each", "columns")
-    ),
-    *(Subject("fastnn", dtype, FastnnMinibatches) for dtype in BOTH_DTYPES),
+    *(Subject("JAX", dtype, JaxMinibatches, layout) for dtype in DTYPES for layout in ("once", "each", "columns")),
+    *(Subject("fastnn", dtype, FastnnMinibatches) for dtype in DTYPES),
 )
 MINIBATCH_FASTNN = {s.dtype: s for s in MINIBATCH_SUBJECTS if s.library == "fastnn"}
 
@@ -161,12 +156,7 @@ def agreed(problem: Digits, subject: Subject) -> MinibatchTrainer:
 def check(losses: Sequence[float], problem: Digits, subject: Subject) -> None:
     """Raise unless the losses are those that NumPy finds in float64."""
     expected = expected_losses(problem, subject.trainer.epsilon_hat)
-    if np.shape(losses) != expected.shape:
-        raise DisagreementError(f"{subject.name} returns {np.shape(losses)} losses of {len(expected)} epochs")
-    deviation = np.max(np.abs(np.asarray(losses, np.float64) / expected - 1.0))
-    if not deviation <= BOUNDS[subject.dtype]:
-        bound = BOUNDS[subject.dtype]
-        raise DisagreementError(f"{subject.name}: losses deviate by {deviation:.1e}; bound {bound:.0e}")
+    check_losses(losses, expected, subject.dtype, subject.name)
 
 
 @cache

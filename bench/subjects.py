@@ -13,6 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
+import numpy.typing as npt
 
 import fastnn
 import reference
@@ -148,26 +149,20 @@ class Subject:
 
 
 BOTH = ("circle", "regression")
+DTYPES = ("float64", "float32")
 ONE_THREAD = "fastnn on 1 thread"
 SUBJECTS = (
     Subject("reference", "float64", ReferenceTrainer),
     *(Subject("NumPy", "float64", NumpyTrainer, layout, BOTH) for layout in ("rows", "columns")),
-    *(
-        Subject("PyTorch", dtype, TorchTrainer, layout)
-        for dtype in ("float64", "float32")
-        for layout in ("rows", "columns")
-    ),
+    *(Subject("PyTorch", dtype, TorchTrainer, layout) for dtype in DTYPES for layout in ("rows", "columns")),
     *(
         Subject("JAX", dtype, JaxTrainer, layout)
-        for dtype in ("float64", "float32")
+        for dtype in DTYPES
         for layout in ("rows", "columns", "sums", "sums, one vector")
     ),
-    *(
-        Subject("scikit-learn", dtype, SklearnTrainer, questions=("regression",))
-        for dtype in ("float64", "float32")
-    ),
-    *(Subject(ONE_THREAD, dtype, OneThreadTrainer, questions=BOTH) for dtype in ("float64", "float32")),
-    *(Subject("fastnn", dtype, FastnnTrainer, questions=BOTH) for dtype in ("float64", "float32")),
+    *(Subject("scikit-learn", dtype, SklearnTrainer, questions=("regression",)) for dtype in DTYPES),
+    *(Subject(ONE_THREAD, dtype, OneThreadTrainer, questions=BOTH) for dtype in DTYPES),
+    *(Subject("fastnn", dtype, FastnnTrainer, questions=BOTH) for dtype in DTYPES),
 )
 FASTNN = {subject.dtype: subject for subject in SUBJECTS if subject.library == "fastnn"}
 FASTNN_ALONE = {subject.dtype: subject for subject in SUBJECTS if subject.library == ONE_THREAD}
@@ -191,9 +186,13 @@ def agreed(problem: Problem, subject: Subject) -> Trainer:
 
 def check(losses: Sequence[float], problem: Problem, dtype: str, name: str) -> None:
     """Raise unless the losses are those that NumPy finds in float64."""
-    expected = expected_losses(problem)
+    check_losses(losses, expected_losses(problem), dtype, name)
+
+
+def check_losses(losses: npt.ArrayLike, expected: np.ndarray, dtype: str, name: str) -> None:
+    """Raise unless the losses are those expected, and as many."""
     if np.shape(losses) != expected.shape:
-        raise DisagreementError(f"{name} returns {np.shape(losses)} losses of {len(expected)} epochs")
+        raise DisagreementError(f"{name} returns losses of shape {np.shape(losses)}, not {expected.shape}")
     deviation = np.max(np.abs(np.asarray(losses, np.float64) / expected - 1.0))
     if not deviation <= BOUNDS[dtype]:
         raise DisagreementError(f"{name}: losses deviate by {deviation:.1e}; bound {BOUNDS[dtype]:.0e}")

@@ -9,7 +9,6 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import reference
 from bench import digits
 from bench.handwriting import BATCH, BETA_1, BETA_2, EPSILON, NETWORK, RATE, Digits, MadeUp, flat
-from bench.interleave import epochs_for
 from bench.minibatch_subjects import (
     MINIBATCH_FASTNN,
     MINIBATCH_SUBJECTS,
@@ -21,6 +20,7 @@ from bench.minibatch_subjects import (
     expected_losses,
 )
 from bench.subjects import DisagreementError, Subject
+from bench.timing import time_epochs
 
 pytestmark = pytest.mark.compiled
 SMALL = MadeUp(rows=3 * BATCH + 8)
@@ -35,13 +35,9 @@ def test_epoch(benchmark: BenchmarkFixture, subject: Subject) -> None:
         pytest.importorskip("sklearn", reason="scikit-learn, which has the digits, is not installed")
     problem = digits.WHOLE if benchmark.enabled else SMALL
     run = agreed(problem, subject).run
-    epochs = epochs_for(run, digits.SECONDS, problem.epochs_to_agree) if benchmark.enabled else 1
-    benchmark.group = "digits"
-    benchmark.pedantic(run, args=(epochs,), rounds=10, warmup_rounds=1)
+    time_epochs(benchmark, "digits", run, digits.SECONDS, problem.epochs_to_agree)
     if benchmark.enabled:
-        stats = benchmark.stats.stats
-        stats.data[:] = [seconds / epochs for seconds in stats.data]
-        benchmark.extra_info["ms"] = 1e3 * stats.median  # of an epoch
+        benchmark.extra_info["ms"] = 1e3 * benchmark.stats.stats.median  # of an epoch
 
 
 @pytest.mark.parametrize("subject", MINIBATCH_SUBJECTS, ids=lambda subject: subject.name)

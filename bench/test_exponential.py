@@ -11,6 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import exponential
 from bench.descent import MatrixExponential, exponentials
 from bench.descent_subjects import DESCENT_SUBJECTS, DescentSubject, agreed
+from bench.timing import divide_times
 
 pytestmark = pytest.mark.compiled
 SUBJECTS = [s for s in DESCENT_SUBJECTS if s.library in exponential.TIMED and s.dtype == exponential.DTYPE]
@@ -26,9 +27,7 @@ def test_epochs(benchmark: BenchmarkFixture, subject: DescentSubject) -> None:
     epochs = exponential.TIMED[subject.library] if benchmark.enabled else 1
     benchmark.group = "matrix exponential"
     benchmark.pedantic(trainer.run, args=(epochs,), rounds=5, warmup_rounds=1)
-    if benchmark.enabled:
-        stats = benchmark.stats.stats
-        stats.data[:] = [seconds * exponential.EPOCHS / epochs for seconds in stats.data]
+    divide_times(benchmark, epochs / exponential.EPOCHS)
 
 
 def test_exponentials() -> None:

@@ -23,8 +23,9 @@ from bench.descent_subjects import (
     expected_losses,
 )
 from bench.handwriting import BETA_1, BETA_2, EPSILON, RATE, flat
-from bench.interleave import SECONDS, epochs_for
+from bench.interleave import SECONDS
 from bench.subjects import DisagreementError
+from bench.timing import time_epochs
 
 pytestmark = pytest.mark.compiled
 SMALL = Descent((8, 4, 3, 1), samples=25, batch=7)  # the last batch is short
@@ -42,13 +43,9 @@ def test_epoch(benchmark: BenchmarkFixture, subject: DescentSubject) -> None:
     trainer = agreed(problem, subject)
     part = Descent(problem.network, 2 * problem.rows_of_batch, problem.batch)
     check(trainer.run(part.epochs_to_agree, part.samples), part, subject)
-    epochs = epochs_for(trainer.run, SECONDS, 3) if benchmark.enabled else 1
-    benchmark.group = "grid"
-    benchmark.pedantic(trainer.run, args=(epochs,), rounds=10, warmup_rounds=1)
+    time_epochs(benchmark, "grid", trainer.run, SECONDS, 3)
     if benchmark.enabled:
-        stats = benchmark.stats.stats
-        stats.data[:] = [seconds / epochs for seconds in stats.data]
-        benchmark.extra_info["ns"] = 1e9 * stats.median / problem.samples
+        benchmark.extra_info["ns"] = 1e9 * benchmark.stats.stats.median / problem.samples
 
 
 @pytest.mark.parametrize("library", grid.LIBRARIES)

@@ -8,8 +8,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import latency
-from bench.interleave import epochs_for
 from bench.subjects import DisagreementError
+from bench.timing import time_epochs
 
 pytestmark = pytest.mark.compiled
 DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -33,12 +33,7 @@ def test_call(benchmark: BenchmarkFixture, number: int, library: str, dtype: str
     for layout, call in found.items():
         latency.check(task, (library, layout), call())
     run = partial(latency.repeated, next(iter(found.values())))
-    times = epochs_for(run, latency.SECONDS, 1) if benchmark.enabled else 1
-    benchmark.group = f"{task.what} {task.name} {dtype}"
-    benchmark.pedantic(run, args=(times,), rounds=10, warmup_rounds=1)
-    if benchmark.enabled:
-        stats = benchmark.stats.stats
-        stats.data[:] = [seconds / times for seconds in stats.data]
+    time_epochs(benchmark, f"{task.what} {task.name} {dtype}", run, latency.SECONDS, 1)
 
 
 def test_wrong_answers_are_seen() -> None:

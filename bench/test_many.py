@@ -8,6 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import many
 from bench.subjects import DisagreementError
+from bench.timing import divide_times
 
 pytestmark = pytest.mark.compiled
 SMALL = many.Networks(count=5)
@@ -24,10 +25,9 @@ def test_epochs(benchmark: BenchmarkFixture, subject: many.Subject, dtype: str) 
     run = many.agreed(problem, subject, dtype).run
     benchmark.group = f"many {dtype}"
     benchmark.pedantic(run, args=(epochs,), rounds=5, warmup_rounds=1)
+    divide_times(benchmark, epochs * problem.count)
     if benchmark.enabled:
-        stats = benchmark.stats.stats
-        stats.data[:] = [seconds / epochs / problem.count for seconds in stats.data]
-        benchmark.extra_info["ns"] = 1e9 * stats.median / problem.samples
+        benchmark.extra_info["ns"] = 1e9 * benchmark.stats.stats.median / problem.samples
 
 
 def test_disagreement_is_seen() -> None:

@@ -10,8 +10,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import overhead
 from bench.handwriting import MadeUp, thirds
-from bench.interleave import epochs_for
 from bench.subjects import DisagreementError
+from bench.timing import time_epochs
 
 pytestmark = pytest.mark.compiled
 DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -34,13 +34,7 @@ def test_epoch(benchmark: BenchmarkFixture, batches: str, way: str, dtype: str) 
     watched = overhead.Watched(dtype, overhead.BATCHES[batches], thirds(0) if benchmark.enabled else made_up())
     assert tuple(watched.ways(1)) == WAYS
     overhead.check(watched)
-    fit = partial(watched.fit, way)
-    epochs = epochs_for(fit, overhead.SECONDS, 3) if benchmark.enabled else 1
-    benchmark.group = f"overhead {batches} {dtype}"
-    benchmark.pedantic(fit, args=(epochs,), rounds=10, warmup_rounds=1)
-    if benchmark.enabled:
-        stats = benchmark.stats.stats
-        stats.data[:] = [seconds / epochs for seconds in stats.data]
+    time_epochs(benchmark, f"overhead {batches} {dtype}", partial(watched.fit, way), overhead.SECONDS, 3)
 
 
 def test_disagreement_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,30 @@ import pytest
 
 from bench import plot, report, store
 from bench.store import Results
-from bench.subjects import SUBJECTS
+from bench.subjects import DTYPES, SUBJECTS
+
+Rows = list[dict[str, Any]]
+NAME = "2026-01-02-some-cpu.json"
 
 
-def rows(speed: float = 1.0) -> list[dict[str, Any]]:
+def made(names: str, *values: tuple[Any, ...], **same: Any) -> Rows:
+    """A row for each tuple of values, which have these names; what is the same in all has its own."""
+    return [{**same, **dict(zip(names.split(), row, strict=True))} for row in values]
+
+
+def stored(folder: Path, **answers: Rows) -> Results:
+    """The answers to questions as they come back from a file."""
+    for question, found in answers.items():
+        store.add(folder / NAME, question, found, rounds=7, others=0.1)
+    return store.read(folder / NAME)
+
+
+def missed(blocks: dict[str, str]) -> list[str]:
+    """The promises that were not kept."""
+    return [line.split("|")[1].strip() for line in blocks["promises"].splitlines() if "**missed**" in line]
+
+
+def rows(speed: float = 1.0) -> Rows:
     """A grid in which the subjects come in a fixed order; JAX float32 beats fastnn at density 300."""
     found = []
     for network, density in itertools.product(["2-4-1", "2-64-64-1"], [10, 300]):
@@ -43,17 +63,9 @@ def rows(speed: float = 1.0) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
-    """As they come back from a file."""
-    path = tmp_path / "2026-01-02-some-cpu.json"
-    store.add(path, "circle", rows(), rounds=7, others=0.1)
-    store.add(
-        path,
-        "peak",
-        [{"what": "peak", "dtype": d, "gflops": 100.0, "share": 1.0} for d in ("float64", "float32")],
-        rounds=7,
-        others=0.1,
-    )
-    return store.read(path)
+    """Of the grid, and of what a core can do."""
+    peaks = [{"what": "peak", "dtype": dtype, "gflops": 100.0, "share": 1.0} for dtype in DTYPES]
+    return stored(tmp_path, circle=rows(), peak=peaks)
 
 
 def test_lost_rows_are_named(results: Results) -> None:
@@ -86,7 +98,7 @@ def test_moves(results: Results, tmp_path: Path) -> None:
     path = tmp_path / "2026-01-01-some-cpu.json"
     store.add(path, "circle", rows(speed=2.0), rounds=7, others=0.1)
     store.add(tmp_path / "2026-01-01-another-cpu.json", "circle", rows(), rounds=7, others=0.1)
-    assert store.previous(tmp_path / "2026-01-02-some-cpu.json") == path
+    assert store.previous(tmp_path / NAME) == path
     assert store.previous(path) is None
     assert "Nothing moved" in report.moved(results, results)
     assert report.moved(results, None).startswith("There are no earlier results")
@@ -129,7 +141,7 @@ def test_one_thread_is_no_rival(results: Results) -> None:
     assert all("×" not in line for line in lines)
 
 
-def whole_runs(path: Path) -> Results:
+def whole_runs(folder: Path) -> Results:
     """Of the questions about whole training runs; JAX is ahead from a width of 64 on in batches of 32."""
     cells = [
         {"samples": 1000, "width": width, "batch": batch, "dtype": "float32", "library": library, "rounds": 5}
@@ -138,35 +150,28 @@ def whole_runs(path: Path) -> Results:
         for width in (16, 64, 256)
         for library, ratio in (("PyTorch", 4.0), ("JAX", 0.8 if width in lost else 1.5), ("fastnn", 1.0))
     ]
-    exponentials = [
-        {"library": library, "dtype": "float32", "layout": "", "epochs": 300, "seconds": s, "to_fastnn": s / 2.0}
-        for library, s in (("fastnn", 2.0), ("JAX", 4.0))
-    ]
-    threads = [
-        {
-            "network": network,
-            "density": density,
-            "batch": batch,
-            "dtype": "float64",
-            "threads": 2,
-            "faster": faster,
-        }
-        for network, density, batch, faster in (
-            ("2-4-1", 30, "full", 1.4),
-            ("2-4-1", 100, "full", 1.9),
-            ("2-1", 3, 1, 0.95),
-        )
-    ]
-    store.add(path, "grid", cells, rounds=15, others=0.0)
-    store.add(path, "exponential", exponentials, rounds=15, others=0.0)
-    store.add(path, "threads", threads[:2], rounds=15, others=0.0)
-    store.add(path, "sweep", threads[1:], rounds=15, others=0.0)
-    return store.read(path)
+    exponentials = made(
+        "library seconds to_fastnn",
+        ("fastnn", 2.0, 1.0),
+        ("JAX", 4.0, 2.0),
+        dtype="float32",
+        layout="",
+        epochs=300,
+    )
+    threads = made(
+        "network density batch faster",
+        ("2-4-1", 30, "full", 1.4),
+        ("2-4-1", 100, "full", 1.9),
+        ("2-1", 3, 1, 0.95),
+        dtype="float64",
+        threads=2,
+    )
+    return stored(folder, grid=cells, exponential=exponentials, threads=threads[:2], sweep=threads[1:])
 
 
 def test_whole_runs(tmp_path: Path) -> None:
     """The fastest rival of each cell, the crossover of each batch, what is published, and what is missed."""
-    found = report.blocks(whole_runs(tmp_path / "2026-01-02-some-cpu.json"), None)
+    found = report.blocks(whole_runs(tmp_path), None)
     grid = found["grid"].splitlines()
     assert "| 1,000 samples, 64 wide | 50 (**0.8× JAX, fastnn loses**) | **50** (1.5× JAX) |" in grid
     assert "| 1,000 samples | from 64: JAX | not up to 256 |" in grid
@@ -182,60 +187,63 @@ def test_whole_runs(tmp_path: Path) -> None:
     assert promises[2][2] == "1.05"
 
 
-def trained(path: Path) -> Results:
+def trained(folder: Path) -> Results:
     """Of the questions about training on real data, with JAX a little ahead in float32."""
-    compared = [
-        {
-            "network": "64-64-10",
-            "library": library,
-            "dtype": dtype,
-            "layout": layout,
-            "ms": ms,
-            "to_fastnn": ms,
-            "compile_seconds": 1.0,
-        }
-        for dtype in ("float64", "float32")
-        for library, layout, ms in (
-            ("scikit-learn", "all threads", 9.0),
-            ("scikit-learn", "1 thread", 7.0),
-            ("JAX", "each", 3.0 if dtype == "float64" else 0.9),
-            ("fastnn", "", 1.0),
+    compared, single = [], []
+    for dtype, ms in (("float64", 3.0), ("float32", 0.9)):
+        same = {"network": "64-64-10", "dtype": dtype}
+        compared += made(
+            "library layout ms to_fastnn",
+            ("scikit-learn", "all threads", 9.0, 9.0),
+            ("scikit-learn", "1 thread", 7.0, 7.0),
+            ("JAX", "each", ms, ms),
+            ("fastnn", "", 1.0, 1.0),
+            compile_seconds=1.0,
+            **same,
         )
-    ]
-    watched = [
-        {"batches": "full batch", "dtype": "float64", "way": way, "us": 300.0, "forward_us": 100.0}
-        | {"more_us": 100.0 * more, "more_forward": more}
-        for way, more in (("nothing", 0.0), ("validation", 0.9), ("validation, early stopping", 1.2))
-    ]
-    descents = [
-        {"task": "digits", "network": "64-64-10", "start": start, "iterations": count, "sklearn_iterations": 40}
-        | {"ms": 10.0, "sklearn_ms": 60.0, "to_fastnn": 6.0 if count else 0.0}
-        for start, count in enumerate((41, 39, 0))
-    ]
-    right = [
-        {"library": library, "dtype": "float64", "seed": seed, "accuracy": share + 0.01 * seed}
-        for library, share in (("scikit-learn", 0.96), ("fastnn", 0.966))
-        for seed in (0, 1)
-    ]
-    single = [
-        {"network": "64-64-10", "library": library, "dtype": dtype, "layout": layout, "ns": ns, "to_fastnn": ns}
-        for dtype in ("float64", "float32")
-        for library, layout, ns in (
-            ("PyTorch", "", 19.0),
-            ("JAX", "dot", 3.0),
-            ("JAX", "sums", 2.0),
-            ("fastnn", "", 1.0),
+        single += made(
+            "library layout ns to_fastnn",
+            ("PyTorch", "", 19.0, 19.0),
+            ("JAX", "dot", 3.0, 3.0),
+            ("JAX", "sums", 2.0, 2.0),
+            ("fastnn", "", 1.0, 1.0),
+            **same,
         )
-    ]
-    answers = {"stochastic": single, "digits": compared, "overhead": watched, "lbfgs": descents, "accuracy": right}
-    for question, found in answers.items():
-        store.add(path, question, found, rounds=7, others=0.0)
-    return store.read(path)
+    watched = made(
+        "way more_us more_forward",
+        ("nothing", 0.0, 0.0),
+        ("validation", 90.0, 0.9),
+        ("validation, early stopping", 120.0, 1.2),
+        batches="full batch",
+        dtype="float64",
+        us=300.0,
+        forward_us=100.0,
+    )
+    descents = made(
+        "start iterations to_fastnn",
+        (0, 41, 6.0),
+        (1, 39, 6.0),
+        (2, 0, 0.0),
+        task="digits",
+        network="64-64-10",
+        sklearn_iterations=40,
+        ms=10.0,
+        sklearn_ms=60.0,
+    )
+    right = made(
+        "library seed accuracy",
+        ("scikit-learn", 0, 0.96),
+        ("scikit-learn", 1, 0.97),
+        ("fastnn", 0, 0.966),
+        ("fastnn", 1, 0.976),
+        dtype="float64",
+    )
+    return stored(folder, stochastic=single, digits=compared, overhead=watched, lbfgs=descents, accuracy=right)
 
 
 def test_training_on_real_data(tmp_path: Path) -> None:
     """The fastest way of each library; what is lost, not reached or missed says so."""
-    found = report.blocks(trained(tmp_path / "2026-01-02-some-cpu.json"), None)
+    found = report.blocks(trained(tmp_path), None)
     assert "| scikit-learn | 7 (7×) | 7 (7×) |" in found["digits"]
     assert "| JAX | 3 (3×) | 0.9 (0.9×, fastnn loses) |" in found["digits"]
     assert "| **fastnn** | **1** | **1** |" in found["digits"]
@@ -244,8 +252,7 @@ def test_training_on_real_data(tmp_path: Path) -> None:
     assert "| JAX | 2 (2×) | 2 (2×) |" in found["stochastic"]
     assert "does not reach the loss on digits from start 2" in found["lbfgs"]
     assert "| **fastnn float64** | 96.60 | 97.60 | **97.10** |" in found["accuracy"]
-    missed = [line for line in found["promises"].splitlines() if "**missed**" in line]
-    assert [line.split(":")[0].strip("| ") for line in missed] == [
+    assert [promise.split(":")[0] for promise in missed(found)] == [
         "an epoch of digits, float32",
         "validation, early stopping, full batch float64",
         "an update for each sample, [64, 64, 10] float64",
@@ -256,23 +263,20 @@ def test_training_on_real_data(tmp_path: Path) -> None:
 
 def test_rows_in_windows(tmp_path: Path) -> None:
     """What density 3000 costs in parts of density 100, and what memory; windows are promised no speed."""
-    path = tmp_path / "2026-01-02-some-cpu.json"
-    found = [
-        {"density": density, "dtype": dtype, "way": way, "ns": 4.0 * part, "of_small": part}
-        for dtype in ("float64", "float32")
-        for density, way, part in (
-            (100, "arrays, packed", 1.0),
-            (3000, "arrays, packed", 1.1 if dtype == "float64" else 1.2),
-            (3000, "arrays, 64 MB", 2.0),
+    found = []
+    for dtype, packed in (("float64", 1.1), ("float32", 1.2)):
+        found += made(
+            "density way ns of_small",
+            (100, "arrays, packed", 4.0, 1.0),
+            (3000, "arrays, packed", 4.0 * packed, packed),
+            (3000, "arrays, 64 MB", 8.0, 2.0),
+            dtype=dtype,
         )
-    ]
     found[2] |= {"memory": 25_000_000, "data": 216_000_000}
     found[5] |= {"memory": 95_000_000, "data": 108_000_000}
-    store.add(path, "large", found, rounds=7, others=0.0)
-    blocks = report.blocks(store.read(path), None)
+    blocks = report.blocks(stored(tmp_path, large=found), None)
     assert "| density 3000, arrays, 64 MB | 8 (2.00) | 8 (2.00) | 25 | 95 |" in blocks["large"]
-    missed = [line.split("|")[1].strip() for line in blocks["promises"].splitlines() if "**missed**" in line]
-    assert missed == [
+    assert missed(blocks) == [
         "float32, density 3000: a sample over one of density 100",
         "float32, density 3000, arrays, 64 MB: MB beside the rows",
     ]
@@ -280,26 +284,25 @@ def test_rows_in_windows(tmp_path: Path) -> None:
 
 def test_many_networks(tmp_path: Path) -> None:
     """The faster way of JAX; it is that which the promise is measured by."""
-    found = [
-        {"who": who, "layout": layout, "dtype": dtype, "networks": 256, "epochs": 2000}
-        | {"ns": ns, "to_many": ns / 10.0, "to_alone": ns / 19.0}
-        for dtype in ("float64", "float32")
-        for who, layout, ns in (
+    found = []
+    for dtype, alone, columns in (("float64", 20.0, 65.0), ("float32", 25.0, 55.0)):
+        timed = made(
+            "who layout ns",
             ("fit_many", "", 10.0),
-            ("fit_many, 1 thread", "", 20.0 if dtype == "float64" else 25.0),
+            ("fit_many, 1 thread", "", alone),
             ("jax.vmap", "rows", 90.0),
-            ("jax.vmap", "columns", 65.0 if dtype == "float64" else 55.0),
+            ("jax.vmap", "columns", columns),
             ("one network alone", "", 19.0),
+            dtype=dtype,
+            networks=256,
+            epochs=2000,
         )
-    ]
-    path = tmp_path / "2026-01-02-some-cpu.json"
-    store.add(path, "many", found, rounds=7, others=0.0)
-    blocks = report.blocks(store.read(path), None)
+        found += [{**row, "to_many": row["ns"] / 10.0, "to_alone": row["ns"] / 19.0} for row in timed]
+    blocks = report.blocks(stored(tmp_path, many=found), None)
     assert "| `fit_many` | **10** | **10** |" in blocks["many"]
     assert "| `jax.vmap` | 65 (6.5×) | 55 (5.5×) |" in blocks["many"]
     assert "in 5 rounds" in blocks["many"]
-    missed = [line.split("|")[1].strip() for line in blocks["promises"].splitlines() if "**missed**" in line]
-    assert missed == [
+    assert missed(blocks) == [
         "256 networks [2, 16, 1] float32, density 10: `fit_many` times as fast as `jax.vmap`",
         "256 networks [2, 16, 1] float32: `fit_many`'s rate on a core, of that of a network alone",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import threads
-from bench.interleave import SECONDS, epochs_for
+from bench.interleave import SECONDS
 from bench.subjects import DisagreementError
+from bench.timing import time_epochs
 
 pytestmark = pytest.mark.compiled
 
@@ -22,12 +24,7 @@ def test_epoch(benchmark: BenchmarkFixture, network: str, count: int) -> None:
     density = 100 if benchmark.enabled else 10
     fit = threads.Fit(network, density, None, "float64")
     fit.check(count)
-    epochs = epochs_for(lambda epochs: fit.run(count, epochs), SECONDS, 3) if benchmark.enabled else 1
-    benchmark.group = f"threads {network}, density {density}"
-    benchmark.pedantic(fit.run, args=(count, epochs), rounds=10, warmup_rounds=1)
-    if benchmark.enabled:
-        stats = benchmark.stats.stats
-        stats.data[:] = [seconds / epochs for seconds in stats.data]
+    time_epochs(benchmark, f"threads {network}, density {density}", partial(fit.run, count), SECONDS, 3)
 
 
 class Other(threads.Fit):
@@ -82,7 +79,7 @@ def test_sweep_measures_again_what_seems_slower(monkeypatch: pytest.MonkeyPatch)
         return {"faster": 0.9 if self.batch == 1 and rounds == 5 else 1.0, "rounds": rounds}
 
     monkeypatch.setattr(threads.Fit, "compared", compared)
-    rows = threads.sweep(5, "float64", densities=(3,))
+    rows = threads.sweep("float64", 5, densities=(3,))
     assert len(rows) == len(threads.SWEPT_NETWORKS) * 2  # batches of 1 and all rows
     assert asked.count(5 * threads.AGAIN) == len(threads.SWEPT_NETWORKS)
     assert {row["rounds"] for row in rows} == {5, 5 * threads.AGAIN}

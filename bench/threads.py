@@ -119,7 +119,7 @@ def swept(densities: tuple[int, ...] = SWEPT_DENSITIES) -> Iterator[tuple[str, i
 
 
 def sweep(
-    rounds: int, dtype: str, seconds: float = SECONDS, densities: tuple[int, ...] = SWEPT_DENSITIES
+    dtype: str, rounds: int, seconds: float = SECONDS, densities: tuple[int, ...] = SWEPT_DENSITIES
 ) -> list[Row]:
     """A row for each cell: all threads against one. What seems slower is measured again in more rounds."""
     threads = cores()

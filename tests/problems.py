@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
 
 import numba
 import numpy as np
+from numpy.testing import assert_array_equal
 
 import fastnn
 import reference
@@ -167,6 +168,17 @@ def some_weights(rng, samples, dtype):
     return weights
 
 
+def dropping(library):
+    """Layers that drop, normalize, are penalized and bounded, for networks of two outputs."""
+    return [
+        library.Dropout(0.2),
+        library.Dense(9, "tanh", l1=0.01, max_norm=2.0),
+        library.LayerNormalization(),
+        library.Dropout(0.4),
+        library.Dense(2, l2=0.01),
+    ]
+
+
 def problem(
     rng,
     sizes=(3, 5, 2),
@@ -198,6 +210,16 @@ def problem(
     drawn = plain.net.parameters
     parameters = drawn + 0.1 * rng.normal(size=len(drawn)).astype(dtype)
     return Problem(**{**vars(plain), "parameters": parameters})
+
+
+def assert_same_history(found, expected):
+    """Bit for bit, all but the times."""
+    times = {"compile_seconds", "run_seconds", "samples_per_second"}
+    for name in {f.name for f in fields(found)} - times - {"metrics"}:
+        assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    assert found.metrics.keys() == expected.metrics.keys()
+    for name, values in found.metrics.items():
+        assert_array_equal(values, expected.metrics[name], err_msg=name)
 
 
 def largest_error(found, expected, floor=1e-3):

@@ -8,17 +8,7 @@ from numpy.testing import assert_array_equal
 
 import fastnn
 from fastnn import running
-from tests.problems import EPSILON, HIDDEN, call, largest_error, made, problem
-
-
-def dropping(library):
-    return [
-        library.Dropout(0.2),
-        library.Dense(9, "tanh", l1=0.01, max_norm=2.0),
-        library.LayerNormalization(),
-        library.Dropout(0.4),
-        library.Dense(2, l2=0.01),
-    ]
+from tests.problems import EPSILON, HIDDEN, call, dropping, largest_error, made, problem
 
 
 def fitted(p, **options):

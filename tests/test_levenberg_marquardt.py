@@ -355,23 +355,3 @@ def test_states_hold_two_matrices_in_whole_vectors():
         for lanes in LANES.values():
             count = -(-parameters // lanes) * lanes
             assert LevenbergMarquardt().states(parameters) >= 2 * count + 2
-
-
-# In a fit ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("loss", ["mse", "half_sse"])
-@pytest.mark.parametrize("options", [{}, {"l2": 0.01}], ids=str)
-def test_fit_is_the_reference_s(rng, loss, options):
-    X, weights = rng.normal(size=(40, 2)), rng.choice([0, 1, 2.0], 40)
-    y = np.stack([np.sin(2 * X[:, 0]), X[:, 0] * X[:, 1]], axis=1)
-    net = fastnn.mlp([2, 4, 2], activation="tanh", **options)
-    twin = reference.mlp([2, 4, 2], activation="tanh", **options)
-    twin.parameters = net.parameters.tolist()
-    how = {"optimizer": "levenberg_marquardt", "epochs": 12, "loss": loss}
-    history = net.fit(X, y, sample_weight=weights, **how)
-    expected = twin.fit(X.tolist(), y.tolist(), sample_weight=weights.tolist(), **how)
-    assert_allclose(history.loss, expected.loss, rtol=1e-9)
-    assert_allclose(net.parameters, twin.parameters, rtol=1e-8)
-    # It ends with what was accepted, not with a trial: from there the next fit begins.
-    assert net.evaluate(X, y, sample_weight=weights, loss=loss) < history.loss[-1]

@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 from contextlib import redirect_stderr
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ import fastnn
 from fastnn import compiled, each, fit_many, many, progress
 from fastnn.dataset import Rows
 from fastnn.kernels import many as kernels
-from tests.problems import JIT
+from tests.problems import JIT, assert_same_history
 
 EPOCHS = 40 if JIT else 3
 X, Y = fastnn.datasets.circle(10)
@@ -74,19 +73,6 @@ def zoo():
         "seed": None,
     }
     return [network for network, _ in cases], [{**usual, **own} for _, own in cases]
-
-
-def assert_same_history(found, expected):
-    for name in {f.name for f in fields(found)} - {
-        "compile_seconds",
-        "run_seconds",
-        "samples_per_second",
-        "metrics",
-    }:
-        assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
-    assert found.metrics.keys() == expected.metrics.keys()
-    for name, values in found.metrics.items():
-        assert_array_equal(values, expected.metrics[name], err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -470,8 +456,8 @@ def test_an_error_in_a_thread_is_raised(monkeypatch):
 
 
 FORK = """
-import os, sys, warnings
 import fastnn
+from tests.forks import in_child
 X, y = fastnn.datasets.circle(10)
 
 def train():
@@ -480,13 +466,8 @@ def train():
     return b"".join(net.parameters.tobytes() for net in nets)
 
 expected = train()
-warnings.simplefilter("ignore")  # of Python 3.12 on, about forking with threads
-child = os.fork()
-if child == 0:
-    os._exit(0 if train() == expected else 3)
-status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+in_child(lambda: train() == expected)
 assert train() == expected
-sys.exit(status)
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 import fastnn
 import reference
@@ -50,6 +51,24 @@ def test_optimizer(rng, optimizer, weighted):
     batch_size = None if optimizer.name in FULL_BATCH else 8
     learnt, _ = compare_runs(p, 1e-9, optimizer=optimizer, epochs=EPOCHS, batch_size=batch_size)
     assert learnt > 1e-3
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "levenberg_marquardt"])
+@pytest.mark.parametrize("loss", ["mse", "half_sse"])
+@pytest.mark.parametrize("options", [{}, {"l2": 0.01}], ids=str)
+def test_optimizer_that_tries(rng, optimizer, loss, options):
+    X, weights = rng.normal(size=(40, 2)), rng.choice([0, 1, 2.0], 40)
+    y = np.stack([np.sin(2 * X[:, 0]), X[:, 0] * X[:, 1]], axis=1)
+    net = fastnn.mlp([2, 4, 2], activation="tanh", **options)
+    twin = reference.mlp([2, 4, 2], activation="tanh", **options)
+    twin.parameters = net.parameters.tolist()
+    how = {"optimizer": optimizer, "epochs": 12, "loss": loss}
+    history = net.fit(X, y, sample_weight=weights, **how)
+    expected = twin.fit(X.tolist(), y.tolist(), sample_weight=weights.tolist(), **how)
+    assert_allclose(history.loss, expected.loss, rtol=1e-9)
+    assert_allclose(net.parameters, twin.parameters, rtol=1e-8)
+    # It ends with what was accepted, not with a trial: from there the next fit begins.
+    assert net.evaluate(X, y, sample_weight=weights, loss=loss) < history.loss[-1]
 
 
 # In float32 a step of these is a division by about the gradient's length, or a decision that may be another one.

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 
 import fastnn
 from fastnn import checks, memory, plan, running, streams, threads
-from tests.problems import JIT
+from tests.problems import JIT, assert_same_history
 
 ROWS = 600
 LIMIT = 4000  # bytes: so that there are several windows of small tiles
@@ -64,13 +64,7 @@ def new_net(dtype="float64", sizes=(2, 3, 1), output="sigmoid", **settings):
 def assert_same(one, other):
     """Two networks were trained alike, to the last bit."""
     assert_array_equal(one.parameters, other.parameters)
-    assert_array_equal(one.history.loss, other.history.loss)
-    assert one.history.status == other.history.status
-    if one.history.val_loss is not None:
-        assert_array_equal(one.history.val_loss, other.history.val_loss)
-    assert one.history.metrics.keys() == other.history.metrics.keys()
-    for name, values in one.history.metrics.items():
-        assert_array_equal(values, other.history.metrics[name])
+    assert_same_history(one.history, other.history)
 
 
 class Blocks:

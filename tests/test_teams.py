@@ -19,7 +19,7 @@ from fastnn.kernels import passes, team
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import pointer
 from fastnn.optimizers import OPTIMIZERS
-from tests.problems import JIT, call, made, problem
+from tests.problems import JIT, assert_same_history, call, dropping, made, problem
 
 COUNTS = (2, 3, 4, 7) if JIT else (3,)
 
@@ -56,29 +56,15 @@ def fitted(p, count, **options):
 
 def assert_same(one, other):
     """Bit for bit."""
+    assert_same_history(one[0], other[0])
     assert_array_equal(one[1], other[1])
-    assert_array_equal(one[0].loss, other[0].loss)
-    for name in one[0].metrics:
-        assert_array_equal(one[0].metrics[name], other[0].metrics[name])
-    if one[0].val_loss is not None:
-        assert_array_equal(one[0].val_loss, other[0].val_loss)
-
-
-def layers(library):
-    return [
-        library.Dropout(0.2),
-        library.Dense(9, "tanh", l1=0.01, max_norm=2.0),
-        library.LayerNormalization(),
-        library.Dropout(0.4),
-        library.Dense(2, l2=0.01),
-    ]
 
 
 @pytest.mark.parametrize("batch_size", [None, 300])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_same_bits_with_all_kinds_of_layers(rng, many_tiles, batch_size, weighted, dtype):
-    p = problem(rng, (3, 2), 700 if JIT else 160, layers=layers, dtype=dtype, weighted=weighted)
+    p = problem(rng, (3, 2), 700 if JIT else 160, layers=dropping, dtype=dtype, weighted=weighted)
     alone = fitted(p, 1, batch_size=batch_size)
     for count in COUNTS:
         assert_same(alone, fitted(p, count, batch_size=batch_size))
@@ -452,11 +438,9 @@ def train(seed, **options):
 """
 
 FORK = """
+from tests.forks import in_child
 expected = train(0)
-child = os.fork()
-if child == 0:
-    os._exit(0 if train(0) == expected else 3)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+in_child(lambda: train(0) == expected)
 assert train(0) == expected
 
 # While another thread is within a fit.
@@ -464,10 +448,7 @@ inside = threading.Event()
 fit = threading.Thread(target=train, args=(1,), kwargs={"epochs": 400, "callbacks": [lambda *_: inside.set()]})
 fit.start()
 inside.wait()
-child = os.fork()
-if child == 0:
-    os._exit(0 if train(0) == expected else 3)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+in_child(lambda: train(0) == expected)
 fit.join()
 assert not helpers()
 
@@ -482,11 +463,7 @@ def compile():
 thread = threading.Thread(target=compile)
 thread.start()
 inside.wait()
-child = os.fork()
-if child == 0:
-    train(0, optimizer=fastnn.Adam())
-    os._exit(0)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+in_child(lambda: train(0, optimizer=fastnn.Adam()))
 end.set()
 thread.join()
 """

@@ -69,8 +69,8 @@ def test_first_use_in_eight_threads_at_once(run_python):
 
 
 FORK = """
-import os, sys, warnings
-import numpy as np, fastnn
+import fastnn
+from tests.forks import in_child
 X, y = fastnn.datasets.circle(10)
 
 def train():
@@ -79,13 +79,8 @@ def train():
     return net.parameters.tobytes() + net.predict(X).tobytes()
 
 expected = train()
-warnings.simplefilter("ignore")  # of Python 3.12 on, about forking with threads
-child = os.fork()
-if child == 0:
-    os._exit(0 if train() == expected else 3)
-status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+in_child(lambda: train() == expected)
 assert train() == expected
-sys.exit(status)
 """
 
 
