@@ -17,7 +17,7 @@ from fastnn import memory
 Array: TypeAlias = npt.NDArray[Any]
 
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
-BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+BYTES = {"B": 1, "BYTE": 1, "BYTES": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 BYTES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 NUMBERS_AT_ONCE = 1 << 20  # are converted, so that this needs little memory
 CHECKED_AT_ONCE = 1 << 16  # are checked, so that the answers stay in the cache
@@ -29,8 +29,8 @@ _shortener.maxstring = _shortener.maxother = 80
 
 
 def shown(value: Any) -> str:
-    """``repr(value)``, shortened so that a message stays a sentence."""
-    return _shortener.repr(value)
+    """``repr(value)``, shortened and in one line, so that a message stays a sentence."""
+    return re.sub(r"\s*\n\s*", " ", _shortener.repr(value))
 
 
 def whole_number(value: Any, name: str, *, least: int, most: int | None = None) -> int:
@@ -147,10 +147,13 @@ def numbers_of(value: Any, name: str) -> Array:
 
 def _plain_numbers(array: Array, name: str) -> Array:
     """An array of Python objects that are numbers each (as tables with mixed columns give), as float64."""
-    for item in array.flat:
+    for i, item in enumerate(array.flat):
         if not isinstance(item, (numbers.Real, np.bool_)):
-            kind = type(item).__name__
-            raise TypeError(f"{name} holds a value of type {kind}; real numbers in equal rows are needed")
+            held = f"{name} holds a value of type {type(item).__name__}"
+            if array.ndim:
+                at = tuple(map(int, np.unravel_index(i, array.shape)))
+                held += f", {shown(item)} at [{place(at)}]"
+            raise TypeError(f"{held}; real numbers in equal rows are needed")
     try:
         return array.astype(np.float64)
     except OverflowError:
@@ -162,9 +165,11 @@ def place(at: Sequence[int]) -> str:
     return ", ".join(str(i) for i in at)
 
 
-def said_of_whole(message: str) -> str:
-    """A message on a part of some rows, as one on all of them: of ``X[39:52][11, 1]`` it says ``X[50, 1]``."""
-    return re.sub(r"\[(\d+):\d+\]\[(\d+)", lambda found: f"[{int(found[1]) + int(found[2])}", message, count=1)
+def said_of_whole(message: str, rows: int) -> str:
+    """A message on a part of so many rows, as one on all of them: ``X[39:52][11, 1]`` is ``X[50, 1]`` there."""
+    message = re.sub(r"\[(\d+):\d+\]\[(\d+)", lambda at: f"[{int(at[1]) + int(at[2])}", message, count=1)
+    message = re.sub(r"\[\d+:\d+\] has shape \(\d+", f" has shape ({rows}", message, count=1)
+    return re.sub(r"\[\d+:\d+\] has ", " has ", message, count=1)
 
 
 def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
@@ -179,13 +184,19 @@ def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
         if not fine.all():
             at = tuple(int(i) for i in np.unravel_index(first + int(fine.argmin()), checked.shape))
             message = f"{name}[{place(at)}] is {array[at]}; finite {dtype} numbers are needed"
-            raise ValueError(said_of_whole(message))
+            raise ValueError(said_of_whole(message, len(checked)))
     return checked
 
 
 def matrix(value: Any, name: str, dtype: np.dtype[Any], columns: int | None = None) -> Array:
     """``value`` as finite numbers of shape (rows, columns), with at least one of each."""
     array = numbers_of(value, name)
+    refuse_shape(array, name, columns)
+    return finite(array, dtype, name)
+
+
+def refuse_shape(array: Array, name: str, columns: int | None = None) -> None:
+    """ValueError unless an array has rows and columns, at least one of each."""
     needed = f"(rows, {'columns' if columns is None else columns})"
     if array.ndim != 2:
         hint = f"; one row is {name}.reshape(1, -1)" if array.ndim == 1 else ""
@@ -194,19 +205,16 @@ def matrix(value: Any, name: str, dtype: np.dtype[Any], columns: int | None = No
         raise ValueError(f"{name} has no rows; at least one is needed")
     if array.shape[1] == 0 or (columns is not None and array.shape[1] != columns):
         raise ValueError(f"{name} has {array.shape[1]} column(s); {needed} is needed")
-    return finite(array, dtype, name)
 
 
 def targets(value: Any, rows: int, outputs: int, dtype: np.dtype[Any], name: str = "y") -> Array:
     """``value`` as finite numbers of shape (rows, outputs); (rows,) will do for one output."""
     array = numbers_of(value, name)
-    if array.ndim == 1 and outputs == 1:
-        array = array.reshape(-1, 1)
-    if array.ndim != 2 or array.shape[1] != outputs:
+    if array.shape[1:] != (outputs,) and not (array.ndim == 1 and outputs == 1):
         either = "(rows,) or (rows, 1)" if outputs == 1 else f"(rows, {outputs})"
         raise ValueError(f"{name} has shape {np.shape(value)}; {either} is needed for {outputs} output(s)")
     same_rows(array, rows, name)
-    return finite(array, dtype, name)
+    return finite(array, dtype, name).reshape(rows, outputs)
 
 
 def labels(value: Array, classes: int, name: str = "y") -> npt.NDArray[np.intp]:

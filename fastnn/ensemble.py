@@ -88,18 +88,21 @@ class Ensemble(Sequence[Sequential]):
         return fit_many(self.networks, X, y, **options)
 
     @overload
-    def predict(self, X: Any, *, return_std: Literal[False] = False) -> Array: ...
+    def predict(self, X: Any, *, return_std: Literal[False] = False, threads: int | None = None) -> Array: ...
 
     @overload
-    def predict(self, X: Any, *, return_std: Literal[True]) -> tuple[Array, Array]: ...
+    def predict(self, X: Any, *, return_std: Literal[True], threads: int | None = None) -> tuple[Array, Array]: ...
 
-    def predict(self, X: Any, *, return_std: bool = False) -> Array | tuple[Array, Array]:
+    def predict(
+        self, X: Any, *, return_std: bool = False, threads: int | None = None
+    ) -> Array | tuple[Array, Array]:
         """The mean of what the networks predict.
 
         Parameters
         ----------
         X : (n, inputs) numbers.
         return_std : whether the spread is wanted too.
+        threads : that work on it at most, as in ``Sequential.predict``; the result does not depend on it.
 
         Returns
         -------
@@ -109,14 +112,14 @@ class Ensemble(Sequence[Sequential]):
         Raises
         ------
         TypeError, ValueError
-            If X is not that.
+            If an argument is not that.
         """
         wanted = checks.truth(return_std, "return_std")
         # Welford's way, which needs no memory for all predictions and loses no digits where they are close.
-        mean = self.networks[0].predict(X).astype(np.float64)
+        mean = self.networks[0].predict(X, threads=threads).astype(np.float64)
         squares = np.zeros_like(mean)
         for count, net in enumerate(self.networks[1:], 2):
-            before = net.predict(X) - mean
+            before = net.predict(X, threads=threads) - mean
             mean += before / count
             if wanted:
                 squares += before * before * ((count - 1) / count)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastnn import checks, compiled, training
 from fastnn.callbacks import EarlyStopping
-from fastnn.dataset import Kept
+from fastnn.dataset import Dataset, Kept
 from fastnn.fitting import ask, is_shown, seed_of
 from fastnn.history import History
 from fastnn.kernels import layout
@@ -262,6 +262,17 @@ def _refuse_twice(nets: Sequence[Sequential]) -> None:
             raise ValueError(f"networks[{i}] is networks[{first[id(net)]}], which cannot be trained twice at once")
 
 
+def _refuse_blocks(X: Any, y: Any) -> None:
+    """TypeError for what ``network.fit`` would take as an iterable of blocks."""
+    from fastnn.streams import are_blocks
+
+    if y is None and not isinstance(X, Dataset) and (isinstance(X, Iterator) or are_blocks(X)):
+        raise TypeError(
+            f"X is {checks.shown(X)}, an iterable of blocks, which fit_many does not take: its networks share "
+            "rows that are in memory. X and y or a Dataset are needed; network.fit takes blocks, of one network"
+        )
+
+
 def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Member]:
     """All checks, and all memory; what networks have in common is made once."""
     kept = Kept()
@@ -275,6 +286,7 @@ def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Mem
             of_split = None if own["validation_split"] is None else seed
             key = net.inputs, net.shapes, net.dtype, of_split, *map(id, own.values())
             if key not in made:
+                _refuse_blocks(own["X"], own["y"])
                 asked = ask(net, **own, seed=seed, threads=1, kept=kept)
                 dataset = kept if asked.dataset is None else asked.dataset
                 material = training.prepare(

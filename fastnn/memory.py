@@ -17,7 +17,13 @@ def shown(count: int) -> str:
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             return f"{count / size:.3g} {unit}" if count < 999.5 * size else f"{count / size:,.0f} {unit}"
-    return f"{count} bytes"
+    return f"{count} byte{'s' * (count != 1)}"
+
+
+def enough(count: int) -> str:
+    """Not less than a number of bytes, for people who may ask for as much."""
+    step = 10 ** max(0, len(str(count)) - 3)  # three digits are shown
+    return shown(-(-count // step) * step)
 
 
 def refuse(needed: int, what: str, way_out: str = "") -> None:

@@ -26,7 +26,7 @@ from fastnn.kernels import layout
 from fastnn.layers import Dense, Dropout, Layer, LayerNormalization, activation_of, initializer_of
 from fastnn.loss_kinds import LINEAR, Loss, loss_of
 from fastnn.plan import LayerShape
-from fastnn.threads import allowed
+from fastnn.threads import allowed, from_environment
 
 Array = npt.NDArray[Any]
 
@@ -222,6 +222,7 @@ class Sequential:
         if fits or given.ndim != 2 or given.size <= checks.NUMBERS_AT_ONCE:
             return self._predict(self._matrix(given), allowed(threads))
         # Piece by piece, so that there is never a copy of all of X.
+        checks.refuse_shape(given, "X", self.inputs)
         n, step = len(given), max(1, checks.NUMBERS_AT_ONCE // given.shape[1])
         memory.refuse(n * self.outputs * self.dtype.itemsize, f"predictions for {n:,} rows")
         outputs = np.empty((n, self.outputs), self.dtype)
@@ -295,7 +296,13 @@ class Sequential:
         array([[2.    ],
                [5.4366]])
         """
-        which = checks.whole_number(output, "output", least=0, most=self.outputs - 1)
+        try:
+            which = checks.whole_number(output, "output", least=0, most=self.outputs - 1)
+        except (TypeError, ValueError) as error:
+            if self.outputs > 1:
+                raise
+            message = f"output is {checks.shown(output)}; the network has one output, and only 0 is accepted"
+            raise type(error)(message) from None
         return training.jacobian(self._shapes, self._parameters, self._matrix(X), which, 1)[:, 0]
 
     def forward(self, X: Any) -> Array:
@@ -401,6 +408,7 @@ class Sequential:
             found = kept[-1].loss()
             self._kept.put(kept)
             return found  # type: ignore[no-any-return]
+        from_environment()  # refused here, whether the rows are worth more than one thread or not
         problem = self.problem(loss)
         rows, dataset = rows_or_stream(self, X, y, sample_weight, problem.loss, memory_limit)
         return training.evaluate(problem, self._parameters, rows, dataset)
@@ -418,6 +426,7 @@ class Sequential:
             found = kept[-1].gradient()
             self._kept.put(kept)
             return found  # type: ignore[no-any-return]
+        from_environment()  # as in ``evaluate``
         problem = self.problem(loss)
         rows, dataset = self.rows(X, y, sample_weight, problem.loss)
         return training.gradient(problem, self._parameters, rows, dataset)
@@ -426,6 +435,7 @@ class Sequential:
         """A pass over a data set, as ``Kept`` has it: the one from the last time, or a new one."""
         kept = self._kept.take(what, loss, data, self._parameters)
         if kept is None:
+            from_environment()  # as in ``evaluate``
             problem = self.problem(loss)
             rows, _ = self.rows(data, None, None, problem.loss)
             kept = self._kept.new(

@@ -80,6 +80,7 @@ class Stream:
     Attributes
     ----------
     limit : bytes that may be taken for what is made of them; None: as few as will do.
+    taken : bytes that were left for other things, and are not in limit any more.
     in_place : they are not; they are packed window by window.
     """
 
@@ -89,6 +90,7 @@ class Stream:
         self._blocks = blocks
         self._wanted = wanted
         self.limit = limit
+        self.taken = 0
         self._without_weight_0 = False
         self._compared: Rows | None = None
         self._found = self._first_pass()
@@ -117,26 +119,32 @@ class Stream:
         return self._wanted.dtype
 
     @property
+    def row_bytes(self) -> int:
+        """Of one, with a weight."""
+        return self._wanted.row_bytes
+
+    @property
     def _piece_rows(self) -> int:
         """Rows that are converted and checked at a time."""
         room = PIECE_BYTES if self.limit is None else min(PIECE_BYTES, self.limit // (4 * PIECES))
-        return max(1, room // self._wanted.row_bytes)
+        return max(1, room // self.row_bytes)
 
     @property
     def piece_bytes(self) -> int:
         """What the pieces take that are alive at a time."""
-        return PIECES * self._piece_rows * self._wanted.row_bytes
+        return PIECES * self._piece_rows * self.row_bytes
 
     def leave(self, count: int) -> None:
         """Take so many bytes less."""
         if self.limit is None:
             return
-        if count >= self.limit:
+        if count > self.limit:
             raise ValueError(
                 f"memory_limit is {memory.shown(self.limit)}; metrics and validation rows alone take "
-                f"{memory.shown(count)}"
+                f"{memory.enough(count)}"
             )
         self.limit -= count
+        self.taken += count
 
     def counting(self) -> Stream:
         """Without the rows of weight 0."""
@@ -207,7 +215,7 @@ class Stream:
     def _piece(self, block: Block, first: int, stop: int) -> Rows:
         wanted, part = self._wanted, slice(first, stop)
         cut = f"[{first}:{stop}]" if stop - first < len(block.X) else ""
-        with _said_of(block.where):
+        with _said_of(block.where, len(block.X)):
             X = checks.matrix(block.X[part], f"X{cut}", wanted.dtype, wanted.features)
             weights = None
             if block.weights is not None:
@@ -247,12 +255,12 @@ def _others(how: str) -> ValueError:
 
 
 @contextlib.contextmanager
-def _said_of(where: str) -> Iterator[None]:
-    """Errors begin with where they are, and count rows from the first of the block."""
+def _said_of(where: str, rows: int = 0) -> Iterator[None]:
+    """Errors begin with where they are, and are on the whole block of so many rows."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise type(error)(where + checks.said_of_whole(str(error))) from None
+        raise type(error)(where + checks.said_of_whole(str(error), rows)) from None
 
 
 # Where rows come from ------------------------------------------------------------------------------
@@ -399,7 +407,7 @@ def rows_of(
     if mini_batches and shuffled:
         raise ValueError(
             f"memory_limit is {memory.shown(limit)}, and to draw {n:,} rows in a new order each epoch takes "
-            f"{memory.shown(needed + others(n))} here; shuffle=False takes less"
+            f"{memory.enough(needed + others(n))} here; shuffle=False takes less"
             + (
                 f", and so do X, y and weights of type {wanted.dtype} in C order and native byte order"
                 if needed > 8 * n
@@ -407,7 +415,10 @@ def rows_of(
             )
         )
     if in_memory:
-        raise ValueError(f"memory_limit is {memory.shown(limit)}, too little to pack {n:,} rows, and {in_memory}")
+        raise ValueError(
+            f"memory_limit is {memory.shown(limit)}, too little to pack {n:,} rows, which takes "
+            f"{memory.enough(needed + others(n))} here, and {in_memory}"
+        )
     if not mini_batches and copied_bytes(block, wanted) == 0 and others(n) <= limit:
         rows = net.rows(X, y, sample_weight, loss)[0]
         if rows.weights is None or rows.weights.all():
@@ -493,10 +504,13 @@ class Windows:
         if left * self._unit >= self._n:
             return left
         if left < WINDOWS:
-            needed = WINDOWS * unit_bytes + self._stream.piece_bytes
+            # Pieces take a fourth of the room there is, up to PIECES · PIECE_BYTES, but one row each at least.
+            pieces = max(PIECES * self._stream.row_bytes, min(PIECES * PIECE_BYTES, unit_bytes))
+            taken = self._stream.taken
+            beside = f", beside the {memory.shown(taken)} of metrics and validation rows" if taken else ""
             raise ValueError(
-                f"memory_limit leaves {memory.shown(max(0, room))} for reading rows; "
-                f"at least {memory.shown(needed)} is needed there"
+                f"memory_limit is {memory.shown(room + taken)}, too little to read {self._n:,} rows in windows"
+                f"{beside}; {memory.enough(WINDOWS * unit_bytes + pieces + taken)} is enough"
             )
         return min(left // WINDOWS, least)
 

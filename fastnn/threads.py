@@ -34,11 +34,11 @@ def allowed(threads: Any = None, name: str = "threads") -> int:
     That is what FASTNN_NUM_THREADS says, or else the number of cores within the process's affinity and its
     control group's quota, but not more than OMP_NUM_THREADS.
     """
+    of_environment = from_environment()
     if threads is not None:
         return checks.whole_number(threads, name, least=1, most=MOST_THREADS)
-    given = os.environ.get(VARIABLE)
-    if given:
-        return _from_environment(given)
+    if of_environment is not None:
+        return of_environment
     if numba.config.DISABLE_JIT:
         return 1  # plain Python has no use for them
     first = os.environ.get(OF_OTHERS, "").split(",")[0].strip()
@@ -46,7 +46,11 @@ def allowed(threads: Any = None, name: str = "threads") -> int:
     return max(1, min(cores(), bound))
 
 
-def _from_environment(given: str) -> int:
+def from_environment() -> int | None:
+    """What FASTNN_NUM_THREADS says; None if it is not set. ValueError if it is no number of threads."""
+    given = os.environ.get(VARIABLE)
+    if not given:
+        return None
     if not given.strip().isdecimal() or not 1 <= int(given) <= MOST_THREADS:
         raise ValueError(f"{VARIABLE} is {given!r}; a whole number from 1 to {MOST_THREADS} is needed")
     return int(given)

@@ -9,7 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import zipfile
+from multiprocessing import active_children
 
 import numba
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.testing import assert_allclose
 import fastnn
 from fastnn import compiled, schedules
 from fastnn.activations import ACTIVATIONS
-from fastnn.cli import learning, main, model, scaling, table, train
+from fastnn.cli import learning, main, model, scaling, table, train, warmup
 from fastnn.cli.picture import picture
 from fastnn.cli.words import count, duration, significant, some
 from fastnn.initializers import INITIALIZERS
@@ -806,6 +808,23 @@ def test_warmup_compiles_nothing_that_cannot_be_kept(run, monkeypatch):
     assert (status, out) == (2, "")
     assert err.startswith("fastnn: compiled code cannot be kept on disk (cannot cache function")
     assert err.endswith("NUMBA_CACHE_DIR names a folder\n")
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_an_interrupted_warmup_waits_for_no_compilation(run, monkeypatch):
+    begun = []
+
+    def interrupt(futures):
+        begun.extend(active_children())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(warmup, "as_completed", interrupt)
+    assert run("warmup", "--dtype", "float32") == (130, "", "fastnn: interrupted\n")
+    give_up = time.monotonic() + 60
+    while any(process.exitcode is None for process in begun) and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert {process.exitcode for process in begun} == {-signal.SIGTERM}
 
 
 @pytest.mark.compiled

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastnn
 from fastnn import Ensemble, each
-from tests.problems import EPSILON
+from tests.problems import EPSILON, JIT
 
 X, Y = fastnn.datasets.circle(10)
 
@@ -46,6 +46,15 @@ def test_mean_and_spread(count, outputs, dtype):
     assert_allclose(mean, expected, rtol=0, atol=count * EPSILON["float64"])
     assert_allclose(spread, expected_spread, rtol=1e-12, atol=count * EPSILON["float64"])
     assert_array_equal(ensemble.predict(X), mean)
+
+
+def test_threads_change_no_bit(dtype):
+    ensemble = Ensemble(networks(3, dtype, 2))
+    rows = np.tile(X, (200 if JIT else 2, 1))
+    both = [ensemble.predict(rows, return_std=True, threads=count) for count in (1, 3)]
+    assert_array_equal(both[1], both[0])
+    assert_array_equal(ensemble.predict(rows, threads=2), both[0][0])
+    assert_array_equal(ensemble.predict(rows), both[0][0])
 
 
 def test_the_spread_of_one_is_zero():
@@ -118,5 +127,8 @@ def test_refused_predictions():
     ensemble = Ensemble(networks(2))
     with pytest.raises(ValueError, match=re.escape("X has 3 column(s); (rows, 2) is needed")):
         ensemble.predict(np.ones((2, 3)))
+    for given in (X, X[:1]):
+        with pytest.raises(ValueError, match="threads is 0; a whole number from 1 to 1024 is needed"):
+            ensemble.predict(given, threads=0)
     with pytest.raises(TypeError, match="return_std is 1; True or False is needed"):
         ensemble.predict(X, return_std=1)

@@ -124,6 +124,14 @@ def test_input_gradient_refuses(rng, arguments, error, match):
             net.jacobian(*arguments)
 
 
+@pytest.mark.parametrize(("output", "error"), [(1, ValueError), (-1, ValueError), ("y", TypeError)])
+def test_input_gradient_of_one_output_refuses(rng, output, error):
+    net = problem(rng, (3, 6, 1)).net
+    match = f"output is {output!r}; the network has one output, and only 0 is accepted"
+    with pytest.raises(error, match=match):
+        net.input_gradient([[1.0, 2.0, 3.0]], output)
+
+
 def test_reference_refuses_an_output_that_is_not_there(rng):
     p = problem(rng, (3, 6, 2))
     for output in (-1, 2):

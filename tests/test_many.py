@@ -224,6 +224,16 @@ def test_refused_before_anything_is_changed(nets, options, error, message):
         assert network.history is None
 
 
+def test_blocks_are_not_taken():
+    blocks = [(X[:60], Y[:60]), (X[60:], Y[60:])]
+    sentence = "an iterable of blocks, which fit_many does not take: its networks share rows that are in memory"
+    for given in (blocks, iter(blocks), dict(enumerate(blocks)).values(), each([blocks])):
+        with pytest.raises(TypeError, match=rf"networks\[0\]: X is .*, {sentence}"):
+            fit_many([net()], given)
+    with pytest.raises(TypeError, match="y is missing"):
+        fit_many([net()], X)
+
+
 def test_the_same_network_twice():
     network = net()
     with pytest.raises(ValueError, match=re.escape("networks[2] is networks[0], which cannot be trained twice")):

@@ -330,6 +330,8 @@ def test_predictions_piece_by_piece(rng, monkeypatch):
         net.predict(wrong)
     with pytest.raises(ValueError, match=r"X\[50, 1\] is nan"):
         net.predict(wrong.astype("float64"))
+    with pytest.raises(ValueError, match=r"^X has 1 column\(s\); \(rows, 2\) is needed"):
+        net.predict(X[:, :1])
 
 
 def test_refused_before_an_allocation_that_cannot_succeed(rows, monkeypatch):
@@ -618,12 +620,16 @@ def test_numbers_of_bytes(limit):
         ({"memory_limit": "2 cows"}, ValueError, f"memory_limit is '2 cows'; {OF_BYTES}"),
         ({"memory_limit": "0.5 B"}, ValueError, f"memory_limit is '0.5 B'; {OF_BYTES}"),
         ({"memory_limit": "9" * 400 + "MB"}, ValueError, OF_BYTES),
-        ({"memory_limit": 500}, ValueError, r"memory_limit leaves 500 bytes for reading rows; at least .* kB"),
+        (
+            {"memory_limit": 500},
+            ValueError,
+            r"memory_limit is 500 bytes, too little to read .* rows in windows; .* kB is enough",
+        ),
         ({"memory_limit": LIMIT, "metrics": ["mae"]}, ValueError, "metrics and validation rows alone take"),
         (
             {"memory_limit": LIMIT, "validation_split": 0.2},
             ValueError,
-            "too little to pack .* rows, and validation_split is",
+            "too little to pack .* rows, which takes .* kB here, and validation_split is",
         ),
         (
             {"memory_limit": LIMIT, "class_weight": "balanced"},
@@ -638,6 +644,54 @@ def test_options_refused(rows, options, error, sentence):
     with pytest.raises(error, match=sentence):
         net.fit(*rows, **options)
     assert net.history is None
+
+
+@pytest.mark.parametrize(
+    ("options", "refusals"),
+    [
+        ({}, 1),
+        ({"batch_size": 1, "shuffle": False}, 1),
+        ({"batch_size": 10, "shuffle": False}, 1),
+        ({"batch_size": 10}, 1),
+        ({"validation_split": 0.2}, 1),
+        ({"validation_split": 0.2, "metrics": ["mae"]}, 1),
+        ({"metrics": ["mae"]}, 2),  # what metrics alone take is said first
+    ],
+)
+def test_a_limit_that_is_said_to_be_enough_is(rows, options, refusals):
+    limit, net = "1 B", new_net()
+    for _ in range(refusals):
+        with pytest.raises(ValueError, match="memory_limit is") as refusal:
+            net.fit(*rows, memory_limit=limit, **options)
+        limit = re.search(r"[\d.]+ ([kM]B|bytes)(?= is enough| here|$)", str(refusal.value)).group()
+    net.fit(*rows, memory_limit=limit, **options)
+
+
+def test_few_bytes():
+    assert [memory.shown(count) for count in (1, 2)] == ["1 byte", "2 bytes"]
+    assert [checks.byte_count(text, "memory_limit") for text in ("1 byte", "2 bytes")] == [1, 2]
+
+
+def test_enough_is_never_too_little():
+    for count in (1, 999, 1000, 1234, 999_001, 1_234_567_890):
+        assert count <= checks.byte_count(memory.enough(count), "memory_limit") <= 1.01 * count
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda X, y, w: (X[:, :1], y, w), r"X has 1 column\(s\); \(rows, 2\) is needed"),
+        (lambda X, y, w: (X, X, w), r"y has shape \({n}, 2\); \(rows,\) or \(rows, 1\) is needed"),
+        (lambda X, y, w: (X, y, X), r"sample_weight has 2 dimension\(s\); one number a row"),
+    ],
+)
+def test_errors_are_on_the_whole_and_not_on_pieces(rows, change, sentence):
+    X, y, w = change(*(array.astype("float32") for array in rows), np.ones(len(rows[0]), "float32"))
+    sentence = sentence.replace("{n}", str(len(X)))
+    with pytest.raises(ValueError, match="^" + sentence):
+        new_net().fit(X, y, sample_weight=w, memory_limit=LIMIT)
+    with pytest.raises(ValueError, match="^block 1: " + sentence):
+        new_net().fit([(*rows, np.ones(len(X))), (X, y, w)], memory_limit=LIMIT)
 
 
 @pytest.mark.parametrize(

@@ -324,6 +324,34 @@ def test_what_the_environment_says(monkeypatch):
         fastnn.mlp([2, 1]).fit([[1, 2]], [1])
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda net, X, y: net.fit(X, y, threads=2),
+        lambda net, X, y: net.fit([(X, y)]),
+        lambda net, X, y: fastnn.fit_many([net], X, y),
+        lambda net, X, y: fastnn.fit_many([net], X, y, threads=1),
+        lambda net, X, y: net.predict(X),
+        lambda net, X, y: net.predict(X, threads=1),
+        lambda net, X, y: net.predict(X[:1]),
+        lambda net, X, y: fastnn.Ensemble([net]).predict(X),
+        lambda net, X, y: net.forward(X),
+        lambda net, X, y: net.evaluate(X, y),
+        lambda net, X, y: net.evaluate(fastnn.Dataset(X, y)),
+        lambda net, X, y: net.loss_and_gradient(X, y),
+        lambda net, X, y: net.loss_and_gradient(fastnn.Dataset(X, y)),
+    ],
+)
+def test_a_wrong_environment_is_always_refused(monkeypatch, call):
+    """However little there is to do, and before anything is done: not after hours, where rows get many."""
+    net = fastnn.mlp([2, 1])
+    before = net.parameters.copy()
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "0")
+    with pytest.raises(ValueError, match="FASTNN_NUM_THREADS is '0'; a whole number from 1 to 1024 is needed"):
+        call(net, *fastnn.datasets.xor())
+    assert_array_equal(net.parameters, before)
+
+
 @pytest.mark.compiled
 def test_other_libraries_variable(monkeypatch):
     """joblib's loky and Dask set it in their workers."""

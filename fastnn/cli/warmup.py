@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 from fastnn.cli.options import Commands, formatter
 from fastnn.cli.words import duration
@@ -87,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
 def _all(wanted: list[tuple[str, str]], processes: int) -> list[Done]:
     """In processes, since each compiles with one thread at a time; a line for what is done."""
     found = []
+    others = active_children()
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         try:
             for future in as_completed([pool.submit(prepare, kind, dtype) for kind, dtype in wanted]):
@@ -99,6 +100,9 @@ def _all(wanted: list[tuple[str, str]], processes: int) -> list[Done]:
             raise OSError("a process that compiled was ended from outside; was there too little memory?") from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                if process not in others:
+                    process.terminate()  # by itself it would compile to the end first
             raise
     return found
 
