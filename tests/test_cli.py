@@ -457,6 +457,7 @@ def test_tabs_and_other_separators(pandas, run, file):
     assert run("train", semicolons, "--target", "b", "--epochs", 1, "--separator", ";")[0] == 0
 
 
+@pytest.mark.slow
 def test_letters_that_stdout_cannot_show_are_escaped(pandas, file):
     text = "größe,art\n1,ä\n9,b\n1,ä\n8,b\n"
     arguments = ["train", str(file(text)), "--target", "art", "--epochs", "2"]

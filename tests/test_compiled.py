@@ -80,6 +80,7 @@ print(time.process_time() - start)
 """
 
 
+@pytest.mark.slow  # five imports of numba
 def test_import_takes_no_longer_than_numba_and_a_tenth_of_a_second(run_python, tmp_path):
     # With byte code on disk, as installed packages have it. Processor time, so that a busy machine does not count;
     # the best of five, so that neither a cold disk does nor the first one, which writes the byte code.

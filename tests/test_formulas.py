@@ -16,6 +16,7 @@ from fastnn.kernels import activations, losses, row_activations, row_losses
 from fastnn.kernels.activations import TIMES_SLOPE, VALUE, VALUE_AND_SLOPE
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import load, pointer, store, width
+from tests.marks import core, float64_in_the_core
 from tests.problems import EPSILON, JIT
 
 COUNT = 1000 if JIT else 200
@@ -137,7 +138,7 @@ def errors_of(name, z, dtype):
         yield number, float(of_value), float(of_slope)
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", core(EXACT, "softsign", "mish"))
 def test_activation(rng, name, dtype):
     with mpmath.workdps(60):
         z = numbers(rng, *RANGES[name][dtype], dtype)
@@ -416,7 +417,10 @@ def loss_errors(rng, name, a, b, dtype, count):
         yield number, target, *(float(error) / EPSILON[dtype] for error in errors)
 
 
-@pytest.mark.parametrize(("name", "a", "b"), CASES)
+@pytest.mark.parametrize(
+    ("name", "a", "b"), core(CASES, ("huber", 0.25, 0.0), ("log_cosh", 0.0, 0.0), ("focal_of_sigmoid", 3.5, 0.75))
+)
+@float64_in_the_core
 def test_loss(rng, name, a, b, dtype):
     with mpmath.workdps(60):
         for number, target, of_value, of_slope in loss_errors(rng, name, a, b, dtype, 80):
@@ -439,7 +443,7 @@ def gradient_of(function, z):
     ]
 
 
-@pytest.mark.parametrize("outputs", [2, 3, 10])
+@pytest.mark.parametrize("outputs", core([2, 3, 10], 3))
 @pytest.mark.parametrize(("name", "a"), [("cross_entropy_of_log_softmax", 0.0), ("focal_of_softmax", 1.0)])
 def test_loss_of_rows(rng, name, a, outputs, dtype):
     check_loss_of_rows(rng, name, a, outputs, dtype)
@@ -498,6 +502,7 @@ EXTREME = [-1e3, -999.5, -720, -110, -90, -50, -1, -0.0, 0.0, 1, 50, 90, 110, 72
 
 
 @pytest.mark.parametrize(("name", "a", "b"), CASES)
+@float64_in_the_core
 def test_extreme_predictions(name, a, b, dtype):
     """Finite, but where the loss is greater than the greatest number; never NaN."""
     z = np.array(EXTREME, dtype)
@@ -543,6 +548,7 @@ def test_extreme_logits(name, a, dtype):
 
 @pytest.mark.parametrize("name", [*BY_Y, *BY_Z, *LOSS_ROWS])
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@float64_in_the_core
 def test_rows_without_weight_do_not_leak(rng, name, bad, dtype):
     a, b = SETTINGS.get(name, [(2.0, 0.0)])[0]
     K, S = 3, 2 * PADDED
@@ -562,6 +568,7 @@ def test_rows_without_weight_do_not_leak(rng, name, bad, dtype):
 
 
 @pytest.mark.parametrize("name", [*BY_Y, *BY_Z, *LOSS_ROWS])
+@float64_in_the_core
 def test_nan_shows_in_a_loss(rng, name, dtype):
     a, b = SETTINGS.get(name, [(2.0, 0.0)])[0]
     z = rng.uniform(0.5, 2, size=(2, PADDED)).astype(dtype)

@@ -16,6 +16,7 @@ from fastnn.kernels.levenberg_marquardt import EPOCH_LOSS, MU
 from fastnn.kernels.simd import LANES, pointer
 from fastnn.optimizers import LevenbergMarquardt
 from fastnn.plan import Task, make_plan
+from tests.marks import float64_in_the_core
 from tests.problems import EPSILON, JIT
 from tests.test_optimizers import Machine
 
@@ -72,6 +73,7 @@ def network(library, name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@float64_in_the_core
 def test_matrix_is_the_sum_over_samples_and_outputs(rng, name, dtype):
     kind = np.dtype(dtype)
     net, twin = network(fastnn, name), network(reference, name)

@@ -670,5 +670,6 @@ print(len(FAULTS))
 """
 
 
+@pytest.mark.slow
 def test_faults_in_the_kernels(run_python):
     assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["30"]

@@ -17,6 +17,7 @@ from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.layout import MOVED, NOT_FINITE
 from fastnn.kernels.simd import LANES, pointer
 from fastnn.optimizers import OPTIMIZERS, Adam, Rprop, optimizer_of
+from tests.marks import core, float64_in_the_core
 
 # Kernels at work, without a network -------------------------------------------------------------------
 
@@ -168,7 +169,7 @@ def test_first_steps_are_the_reference_s(rng, name, options, scale):
         assert not machine.p[19:].any()
 
 
-@each_case
+@pytest.mark.parametrize(("name", "options"), core(CASES, ("sgd", {}), ("adam", {})), ids=str)
 def test_float32_stays_float32(rng, name, options):
     optimizer = OPTIMIZERS[name](0.03, **options)
     start = rng.normal(size=19)
@@ -196,6 +197,7 @@ RATES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
+@float64_in_the_core
 def test_parabola_is_solved(name, dtype):
     optimizer = OPTIMIZERS[name](RATES[name], **({"weight_decay": 0.0} if name == "adamw" else {}))
     machine = Machine(optimizer, np.zeros(9), dtype)
@@ -279,6 +281,7 @@ def torch_options(optimizer):
     return found
 
 
+@pytest.mark.slow  # PyTorch is long in being imported
 @pytest.mark.parametrize(
     ("name", "options"), [case for case in CASES if case[0] in TORCH], ids=lambda value: str(value)
 )

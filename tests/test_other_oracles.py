@@ -8,6 +8,8 @@ import pytest
 import fastnn
 from tests.problems import HIDDEN, PAIRS, largest_error, problem
 
+pytestmark = pytest.mark.slow  # they are long in being imported
+
 
 @pytest.fixture
 def torch():

@@ -33,6 +33,7 @@ def test_layer_normalization_by_hand():
     assert layer.forward([1.0, 2.0, 3.0]) == pytest.approx([0.5 - 1 / root, 0.0, 3 / root - 1.0])
 
 
+@pytest.mark.slow  # PyTorch is long in being imported
 def test_layer_normalization_against_pytorch():
     torch = pytest.importorskip("torch")
     r = np.random.default_rng(1)

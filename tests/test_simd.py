@@ -11,26 +11,22 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastnn.kernels import simd
-from fastnn.kernels.jit import FLAGS
+from fastnn.kernels.jit import FLAGS, inlined, kernel
 from fastnn.kernels.simd import FOUR, LANES, ONE, TWO, fill, load, offset, pointer, select, store, width
+from tests.marks import core
 from tests.problems import EPSILON
 
 pytestmark = pytest.mark.compiled  # without machine code there is nothing to compare
 
 
-def jit(function):
-    """Compiled with the project's flags."""
-    return numba.njit(**FLAGS)(function)
-
-
 def run_compiled(program, *arrays):
-    """Run a program, which takes pointers, on arrays."""
+    """Run a program, which takes pointers, on arrays; it is compiled as kernels are."""
     names = [f"a{i}" for i in range(len(arrays))]
     places = ", ".join(f"pointer({name})" for name in names)
-    scope = {"program": jit(program), "pointer": pointer}
+    scope = {"program": kernel(program), "pointer": pointer}
     # A function of just as many arguments, as compiled code has no *arguments of several dtypes.
     exec(f"def entry({', '.join(names)}):\n    program({places})", scope)
-    jit(scope["entry"])(*arrays)
+    numba.njit(**FLAGS)(scope["entry"])(*arrays)
 
 
 # Lane by lane ----------------------------------------------------------------------------------------
@@ -66,22 +62,26 @@ OPERATIONS = {
 }
 
 
-def lane_by_lane(operation, a, b):
-    """An operation on two arrays, vector by vector: (compiled, meant)."""
+def lane_by_lane(operations, a, b):
+    """Operations on two arrays, vector by vector: of each (name, compiled, meant).
+
+    They are compiled as one program: most of the time goes into a program's entry, not into an operation.
+    """
     count, lanes = len(a), LANES[a.dtype]
-    of_lanes = jit(operation)
-
-    def program(p, q, out):
-        for i in range(0, count, width(p)):
-            store(out, i, of_lanes(load(p, i), load(q, i)))
-
-    compiled = np.full_like(a, 77)
-    run_compiled(program, a, b, compiled)
-    with np.errstate(all="ignore"):
-        parts = [operation(a[i : i + lanes], b[i : i + lanes]) for i in range(0, count, lanes)]
-    meant = np.concatenate(parts)
-    assert meant.dtype == a.dtype
-    return compiled, meant
+    scope = {"store": store, "offset": offset, "load": load, "width": width}
+    source = f"def program(p, q, out):\n    for i in range(0, {count}, width(p)):\n"
+    for k, operation in enumerate(operations.values()):
+        scope[f"of_lanes_{k}"] = inlined(operation)
+        source += f"        store(offset(out, {k * count}), i, of_lanes_{k}(load(p, i), load(q, i)))\n"
+    exec(source, scope)
+    compiled = np.full(len(operations) * count, 77, a.dtype)
+    run_compiled(scope["program"], a, b, compiled)
+    for (name, operation), found in zip(operations.items(), np.split(compiled, len(operations)), strict=True):
+        with np.errstate(all="ignore"):
+            parts = [operation(a[i : i + lanes], b[i : i + lanes]) for i in range(0, count, lanes)]
+        meant = np.concatenate(parts)
+        assert meant.dtype == a.dtype, name
+        yield name, found, meant
 
 
 @pytest.fixture
@@ -91,12 +91,11 @@ def pairs(rng, dtype):
     return [np.concatenate([row, rng.normal(size=64 - len(row) % 64)]).astype(dtype) for row in special]
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_operations(pairs, name):
-    compiled, meant = lane_by_lane(OPERATIONS[name], *pairs)
-    assert_array_equal(compiled, meant)
-    known = ~np.isnan(meant)  # the sign of NaN means nothing
-    assert_array_equal(np.signbit(compiled)[known], np.signbit(meant)[known])
+def test_operations(pairs):
+    for name, compiled, meant in lane_by_lane(OPERATIONS, *pairs):
+        assert_array_equal(compiled, meant, name)
+        known = ~np.isnan(meant)  # the sign of NaN means nothing
+        assert_array_equal(np.signbit(compiled)[known], np.signbit(meant)[known], name)
 
 
 ROUNDED_ONCE = {
@@ -105,14 +104,14 @@ ROUNDED_ONCE = {
 }
 
 
-@pytest.mark.parametrize("name", ROUNDED_ONCE)
-def test_fused_operations(rng, name, dtype):
+def test_fused_operations(rng, dtype):
     # Small whole numbers: their products are exact, so that one rounding is as good as two.
-    a, b = rng.integers(-50, 50, size=(2, 64)).astype(dtype)
-    assert_array_equal(*lane_by_lane(ROUNDED_ONCE[name], a, b))
-    a, b = rng.uniform(1, 2, size=(2, 640)).astype(dtype)
-    # Of three roundings, each of half an ulp, those of the terms count up to 8 times in the smaller result.
-    assert_allclose(*lane_by_lane(ROUNDED_ONCE[name], a, b), rtol=16 * EPSILON[dtype])
+    whole = rng.integers(-50, 50, size=(2, 64))
+    a, b = np.concatenate([whole, rng.uniform(1, 2, size=(2, 640))], axis=1).astype(dtype)
+    for name, compiled, meant in lane_by_lane(ROUNDED_ONCE, a, b):
+        assert_array_equal(compiled[:64], meant[:64], name)
+        # Of three roundings, each of half an ulp, those of the terms count up to 8 times in the smaller result.
+        assert_allclose(compiled[64:], meant[64:], rtol=16 * EPSILON[dtype], err_msg=name)
 
 
 BITS = {
@@ -122,18 +121,17 @@ BITS = {
 }
 
 
-@pytest.mark.parametrize("name", BITS)
-def test_bits_of_normal_numbers(rng, name, dtype):
+def test_bits_of_normal_numbers(rng, dtype):
     info = np.finfo(dtype)
     with np.errstate(over="ignore"):
         a = np.exp(rng.uniform(np.log(float(info.tiny)), np.log(float(info.max)), 64)).astype(dtype)
     a[:4] = info.tiny, info.max, 1.0, np.nextafter(info.dtype.type(2), info.dtype.type(0))
     b = rng.integers(info.minexp, info.maxexp, size=64).astype(dtype)
     b[:2] = info.minexp, info.maxexp - 1
-    compiled, meant = lane_by_lane(BITS[name], a, b)
-    assert_array_equal(compiled, meant)
-    if name == "power_of_two":
-        assert_array_equal(meant, np.ldexp(np.ones(64, dtype), b.astype(int)))
+    for name, compiled, meant in lane_by_lane(BITS, a, b):
+        assert_array_equal(compiled, meant, name)
+        if name == "power_of_two":
+            assert_array_equal(meant, np.ldexp(np.ones(64, dtype), b.astype(int)))
 
 
 def test_total(rng, dtype):
@@ -183,35 +181,45 @@ def test_memory(rng, dtype):
     assert_array_equal(compiled[8 + lanes :], start[8 + lanes :])
 
 
-SIZES = [(rows, columns) for rows in (ONE, TWO, FOUR) for columns in (ONE, TWO, FOUR)]
+# Rows and columns of a block; in the core each number of either.
+SIZES = core(
+    [(rows, columns) for rows in (ONE, TWO, FOUR) for columns in (ONE, TWO, FOUR)],
+    (ONE, ONE),
+    (TWO, FOUR),
+    (FOUR, TWO),
+)
+each_size = pytest.mark.parametrize(("rows", "columns"), SIZES, ids=lambda size: str(len(size)))
+SECOND = 1024  # where the programs below write their second results
 
 
-@pytest.mark.parametrize(("rows", "columns"), SIZES, ids=lambda size: str(len(size)))
-@pytest.mark.parametrize("stride", [64, 80])
-def test_blocks_of_outputs(rng, dtype, rows, columns, stride):
+@each_size
+def test_blocks_of_outputs(rng, dtype, rows, columns):
     """As the forward pass has them: numbers times consecutive vectors."""
 
     def program(p, q, out):
-        block = simd.spread_rows(p, 3, rows, columns)
-        for k in range(5):
-            block = simd.add_outer_spread(
-                block, offset(p, 100 + k), 7, rows, simd.load_columns(q, k * stride, columns)
-            )
-        block = simd.times_stored(block, out, stride, rows)
-        simd.store_block(out, stride, block, rows)
+        for second in range(2):
+            stride, place = 64 + 16 * second, offset(out, SECOND * second)
+            block = simd.spread_rows(p, 3, rows, columns)
+            for k in range(5):
+                block = simd.add_outer_spread(
+                    block, offset(p, 100 + k), 7, rows, simd.load_columns(q, k * stride, columns)
+                )
+            block = simd.times_stored(block, place, stride, rows)
+            simd.store_block(place, stride, block, rows)
 
     compiled, start = same_both_ways(program, rng, dtype)
-    assert (compiled != start).any()
+    for part in (slice(SECOND), slice(SECOND, 2 * SECOND)):
+        assert (compiled[part] != start[part]).any()
     untouched = np.ones(CELLS, bool)
-    for r in range(len(rows)):
-        untouched[r * stride : r * stride + len(columns) * LANES[np.dtype(dtype)]] = False
+    for first, stride in ((0, 64), (SECOND, 80)):
+        for at in range(first, first + len(rows) * stride, stride):
+            untouched[at : at + len(columns) * LANES[np.dtype(dtype)]] = False
     assert_array_equal(compiled[untouched], start[untouched])
 
 
-@pytest.mark.parametrize(("rows", "columns"), SIZES, ids=lambda size: str(len(size)))
-@pytest.mark.parametrize("add", [False, True])
-def test_blocks_of_gradients(rng, dtype, rows, columns, add):
-    """As the weight gradient has them: products of rows, summed over the lanes."""
+@each_size
+def test_blocks_of_gradients(rng, dtype, rows, columns):
+    """As the weight gradient has them: products of rows, summed over the lanes; put there, and added."""
 
     def program(p, q, out):
         block, sums = simd.zeros(p, rows, columns), simd.zeros(p, ONE, columns)
@@ -219,13 +227,15 @@ def test_blocks_of_gradients(rng, dtype, rows, columns, add):
             of_columns = simd.load_rows(q, t, 96, columns)
             block = simd.add_outer(block, simd.load_rows(p, t, 80, rows), of_columns)
             sums = simd.add_rows(sums, of_columns)
-        simd.put_totals(out, 11, block, rows, add)
-        simd.put_totals(offset(out, 100), 11, sums, ONE, add)
+        for add in range(2):
+            place = offset(out, SECOND * add)
+            simd.put_totals(place, 11, block, rows, add == 1)
+            simd.put_totals(offset(place, 100), 11, sums, ONE, add == 1)
 
     compiled, start = same_both_ways(program, rng, dtype)
     changed = {*range(100, 100 + len(columns))}
     changed |= {11 * r + c for r in range(len(rows)) for c in range(len(columns))}
-    assert set(np.flatnonzero(compiled != start)) <= changed
+    assert set(np.flatnonzero(compiled != start)) <= changed | {SECOND + cell for cell in changed}
 
 
 def test_transpose(rng, dtype):

@@ -77,6 +77,7 @@ def true_path():
     return exact(1.0, 0.0, STEP, STEPS)
 
 
+@pytest.mark.slow
 def test_learnt_force(true_path):
     net = learnt(lambda x: -x - x**3)
     path = with_force(net.handle, 1.0, 0.0, STEP, STEPS)

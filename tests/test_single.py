@@ -11,6 +11,7 @@ from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import LANES, load_part, pointer, store
 from fastnn.loss_kinds import loss_of
 from fastnn.plan import Task, aligned_zeros, make_plan
+from tests.marks import float64_in_the_core
 from tests.problems import EPSILON, JIT, largest_error, problem
 
 
@@ -92,6 +93,7 @@ def _gradient_of(p, *, add, before):
     return out, found, gradient[: len(before)], gradient[len(before) :]
 
 
+@float64_in_the_core
 def test_outputs_loss_and_gradient(rng, dtype):
     for p in _problems(rng, dtype):
         expected_loss, expected = p.net.loss_and_gradient(*p.rows, loss=p.loss)
@@ -111,6 +113,7 @@ def test_outputs_loss_and_gradient(rng, dtype):
         assert (rest == 0).all()
 
 
+@float64_in_the_core
 def test_gradient_by_the_inputs(rng, dtype):
     for p in _problems(rng, dtype):
         net, inputs = p.net, p.sizes[0]

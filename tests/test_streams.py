@@ -511,7 +511,7 @@ def test_a_normal_end_waits_for_the_reader(rows):
         def __iter__(self):
             for i, block in enumerate(super().__iter__()):
                 if self.passes == 4 and i == 0:
-                    time.sleep(0.5)
+                    time.sleep(0.2)
                 yield block
 
     blocks = Slow(*rows)

@@ -19,6 +19,7 @@ from fastnn.kernels import passes, team
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import pointer
 from fastnn.optimizers import OPTIMIZERS
+from tests.marks import core
 from tests.problems import JIT, assert_same_history, call, dropping, made, problem
 
 COUNTS = (2, 3, 4, 7) if JIT else (3,)
@@ -568,7 +569,7 @@ def test_interrupt(run_python):
     separately(run_python, INTERRUPT)
 
 
-@pytest.mark.parametrize("watched", [0, 1])
+@pytest.mark.parametrize("watched", core([0, 1], 0))
 @safety
 def test_interpreter_ends_during_a_fit_in_a_daemon_thread(run_python, watched):
     assert separately(run_python, LEAVE, watched).stdout == "leaving\n"

@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 
 import fastnn
 import reference
+from tests.marks import core
 
 
 @pytest.fixture(params=[reference, fastnn], ids=lambda module: module.__name__)
@@ -35,6 +36,7 @@ def test_circle_starts_from_the_textbooks_weights(circle_net):
     assert_allclose(circle_net.predict([[0, 0]]), [[0.5588236746843033]], rtol=1e-14)
 
 
+@pytest.mark.parametrize("library", core([fastnn, reference], fastnn), ids=["fastnn", "reference"], indirect=True)
 def test_circle_is_learnt_in_2000_epochs(library, circle_net, capsys):
     X, y = library.datasets.circle(density=10)
     history = circle_net.fit(X, y, epochs=2000, optimizer=library.SGD(10.0), log_every=100)

@@ -84,6 +84,7 @@ assert train() == expected
 """
 
 
+@pytest.mark.slow  # as within a team, whose test is in the core
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_fit_in_a_forked_child_after_a_fit(run_python):
     run_python(FORK)
