@@ -223,7 +223,8 @@ def labels(value: Array, classes: int, name: str = "y") -> npt.NDArray[np.intp]:
     wrong = (numbers_ != np.floor(numbers_)) | (numbers_ < 0) | (numbers_ >= classes)
     if wrong.any():
         at = int(np.argmax(wrong))
-        raise ValueError(f"{name}[{at}] is {value[at]}; a label is a whole number from 0 to {classes - 1}")
+        hint = "; for one output and labels 0 and 1 there is binary_cross_entropy" if classes == 1 else ""
+        raise ValueError(f"{name}[{at}] is {value[at]}; a label is a whole number from 0 to {classes - 1}{hint}")
     return numbers_.astype(np.intp)
 
 

@@ -298,6 +298,13 @@ def test_targets_of_the_wrong_width():
     refuses(ValueError, r"y has shape \(3, 6\)", net.fit, GOOD_X, np.ones((3, ROWS)))
 
 
+def test_labels_for_one_output():
+    net, y = fastnn.mlp([2, 1], output="sigmoid"), [0, 1, 0, 1, 0, 1]
+    match = r"y\[1\] is 1; .* from 0 to 0; for one output .* there is binary_cross_entropy"
+    refuses(ValueError, match, net.fit, GOOD_X, y, loss="cross_entropy")
+    net.fit(GOOD_X, y, loss="binary_cross_entropy")
+
+
 BAD_LABELS = {
     "out of range": ([0, 1, 2, 3, 0, 0], ValueError, r"y\[3\] is 3; a label is a whole number from 0 to 2"),
     "negative": ([0, 1, -1, 0, 0, 0], ValueError, r"y\[2\] is -1; a label"),

@@ -215,22 +215,21 @@ def test_an_error_of_the_caller_is_the_one_that_is_raised():
 @pytest.mark.parametrize("beside", [True, False])
 def test_helpers_begin_on_cores_of_their_own(beside):
     """And are bound to none when they work."""
-    core, usable = threads._core_in_use(), os.sched_getaffinity(0)
+    usable = os.sched_getaffinity(0)
     seen, count = [], min(len(usable), 4) - beside
     together = threading.Barrier(count + beside, timeout=60)
     with threads.Helpers() as helping:
 
         def work(number):
-            seen.append((core(), os.sched_getaffinity(0)))
+            seen.append(os.sched_getaffinity(0))
             together.wait()
 
         assert helping.start(count, work, beside=beside) == count
         if beside:
             assert os.sched_getaffinity(0) == usable
             together.wait()
-    assert [bound for _, bound in seen] == count * [usable]
-    if not beside:
-        assert len({found for found, _ in seen}) == count
+    assert seen == count * [usable]
+    assert len(helping._taken) == count  # where they were before they could be moved again
 
 
 @pytest.mark.skipif(JIT, reason="compiled code raises nothing")
