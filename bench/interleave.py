@@ -17,8 +17,9 @@ Doubles = npt.NDArray[np.float64]
 SECONDS = 0.05  # of one timing: far above the clock's grain and a switch of tasks
 ROUNDS = 15
 TRIES = 6  # to find a number of epochs; each is nearer, unless the machine is very busy
-# The rivals' threads spin for a while after their work, on the core where the next subject is to run.
-PAUSE = 0.005
+# The rivals' threads spin after their work, on the cores where the next subject is to run: onnxruntime's for some
+# 30 milliseconds, OpenBLAS' for some 100. fastnn's are gone.
+PAUSE, SHORT_PAUSE = 0.12, 0.005
 
 
 def seconds_of(run: Callable[[], object]) -> float:
@@ -43,14 +44,19 @@ def epochs_for(run: Callable[[int], object], seconds: float, epochs: int) -> int
     return epochs
 
 
-def in_turns(runs: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, Doubles]:
-    """Seconds (rounds,) of each, one after the other in each round; each round begins with another one."""
+def in_turns(
+    runs: Mapping[str, Callable[[], object]], rounds: int = ROUNDS, pause: float = PAUSE
+) -> dict[str, Doubles]:
+    """Seconds (rounds,) of each, one after the other in each round; each round begins with another one.
+
+    ``pause`` : seconds before each turn.
+    """
     names = list(runs)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for r in range(rounds):
         first = r % len(names)
         for name in names[first:] + names[:first]:
-            time.sleep(PAUSE)
+            time.sleep(pause)
             seconds[name].append(seconds_of(runs[name]))
     return {name: np.array(taken) for name, taken in seconds.items()}
 

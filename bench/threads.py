@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from bench.interleave import SECONDS, epochs_for, in_turns, median
+from bench.interleave import SECONDS, SHORT_PAUSE, epochs_for, in_turns, median
 from bench.subjects import DisagreementError
 from fastnn.threads import cores
 
@@ -84,7 +84,7 @@ class Fit:
         self.check(threads)
         epochs = epochs_for(partial(self.run, 1), seconds, 3)
         runs = {"one": partial(self.run, 1, epochs), "all": partial(self.run, threads, epochs)}
-        taken = in_turns(runs, rounds)
+        taken = in_turns(runs, rounds, SHORT_PAUSE)
         return {
             "network": self.network,
             "density": self.density,
