@@ -219,8 +219,9 @@ class Sequential:
                     return found
         given = checks.numbers_of(X, "X")
         fits = given.dtype == self.dtype and given.flags.c_contiguous
+        most = allowed(threads)
         if fits or given.ndim != 2 or given.size <= checks.NUMBERS_AT_ONCE:
-            return self._predict(self._matrix(given), allowed(threads))
+            return self._predict(self._matrix(given), most)
         # Piece by piece, so that there is never a copy of all of X.
         checks.refuse_shape(given, "X", self.inputs)
         n, step = len(given), max(1, checks.NUMBERS_AT_ONCE // given.shape[1])
@@ -229,7 +230,7 @@ class Sequential:
         for first in range(0, n, step):
             name = f"X[{first}:{first + step}]"
             rows = checks.matrix(given[first : first + step], name, self.dtype, self.inputs)
-            outputs[first : first + step] = self._predict(rows, allowed(threads))
+            outputs[first : first + step] = self._predict(rows, most)
         return outputs
 
     def _matrix(self, X: Any) -> Array:

@@ -213,9 +213,15 @@ def test_an_error_of_the_caller_is_the_one_that_is_raised():
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or threads.cores() < 2, reason="two cores are needed")
 @pytest.mark.parametrize("beside", [True, False])
-def test_helpers_begin_on_cores_of_their_own(beside):
+def test_helpers_begin_on_cores_of_their_own(beside, monkeypatch):
     """And are bound to none when they work."""
-    usable = os.sched_getaffinity(0)
+    usable, kept_off, bind = os.sched_getaffinity(0), [], threads._bind
+
+    def spy(thread, usable, but):
+        kept_off.append((thread, but))
+        bind(thread, usable, but)
+
+    monkeypatch.setattr(threads, "_bind", spy)
     seen, count = [], min(len(usable), 4) - beside
     together = threading.Barrier(count + beside, timeout=60)
     with threads.Helpers() as helping:
@@ -225,9 +231,11 @@ def test_helpers_begin_on_cores_of_their_own(beside):
             together.wait()
 
         assert helping.start(count, work, beside=beside) == count
+        begun = {thread.native_id for thread in helpers()}
         if beside:
-            assert os.sched_getaffinity(0) == usable
             together.wait()
+            assert os.sched_getaffinity(0) == usable
+            assert begun <= {thread for thread, but in kept_off if len(but) == 1}  # the caller's core
     assert seen == count * [usable]
     assert len(helping._taken) == count  # where they were before they could be moved again
 
