@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from bench.interleave import SECONDS, Doubles, in_turns, median
+from bench.interleave import SECONDS, SHORT_PAUSE, Doubles, in_turns, median
 from bench.sizes import memory_known
 from bench.subjects import DisagreementError
 
@@ -109,7 +109,8 @@ def measure(
         for way, (kind, limit) in WAYS.items():
             runs[f"short {way}"] = partial(fit, rows[kind], dtype, limit, 1)
             runs[f"long {way}"] = partial(fit, rows[kind], dtype, limit, 1 + EPOCHS)
-        taken = in_turns(runs, rounds)
+        # Some systems take memory back in a long pause; to get it again takes longer than the epochs.
+        taken = in_turns(runs, rounds, SHORT_PAUSE)
         of_small = 1e9 * (taken["long"] - taken["short"]) / (often * len(small[1]))
         found.append(_row(densities[0], dtype, "arrays, packed", of_small, of_small))
         for way, (_, limit) in WAYS.items():
