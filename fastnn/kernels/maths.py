@@ -104,23 +104,17 @@ COTH = tuple(
     )
 )
 COTH_SINGLE = tuple(COTH_K * c for c in (2.0, 0.16666655242443085, -0.002769838785752654))
-# (tanh(x) - x)/x³ as a function of x², for |x| <= 0.3
+# r·coth(r) as a function of r², for |r| <= ln(2)/2
 TANH = (
-    -0.3333333333333333,
-    0.13333333333329314,
-    -0.05396825395891275,
-    0.02186948770806625,
-    -0.008863199411598712,
-    0.003591269902144459,
-    -0.0014444715796810839,
-    0.0005105220146963764,
+    1.0,
+    0.33333333333332577,
+    -0.02222222222121579,
+    0.0021164020660641098,
+    -0.00021163901157178407,
+    2.1363086171150458e-05,
+    -2.0745642822622213e-06,
 )
-TANH_SINGLE = (
-    -0.3333333432674408,
-    0.1333318054676056,
-    -0.053883228451013565,
-    0.02034277841448784,
-)
+TANH_SINGLE = (1.0, 0.33333325386047363, -0.0222184881567955, 0.0020663966424763203)
 # erf(x)/x as a function of x², for |x| <= 1/2
 ERF = (
     1.1283791670955126,
@@ -323,12 +317,23 @@ def sigmoid(x: Any) -> Any:
 
 @inlined
 def tanh(x: Any) -> Any:
-    """The hyperbolic tangent: with m = e**2|x| - 1, m/(m + 2); near 0, x + x³·p(x²)."""
-    a = absolute(x)
-    m = expm1(minimum(44.0, a + a))  # from here on the result rounds to 1
-    z = x * x
-    p = polynomial(z, TANH) if is_double(x) else polynomial(z, TANH_SINGLE)
-    return copy_sign(select(a < 0.3, fma(a * z, p, a), m / (m + 2.0)), x)
+    """The hyperbolic tangent.
+
+    With |x| = n·ln(2)/2 + r, s = 2**n and c = r·coth(r) it is u/(u + c - r), where u = (s - 1)/2·(c + r) + r. So u
+    is r where n is 0, and what u has lost in rounding counts for little near 1.
+    """
+    a = minimum(22.0, absolute(x))  # from here on the result rounds to 1
+    # n is rounded down, but for a little: a negative r would take digits from u.
+    raised = fma(a, 2.0 * LOG2_E, -1.4375) + magic(x)
+    half, n = power_of_two(raised), raised - (magic(x) - 1.0)
+    if is_double(x):
+        r = fma(n, -0.5 * LN2[1], fma(n, -0.5 * LN2[0], a))
+        c = polynomial(r * r, TANH)
+    else:
+        r = fma(n, -0.5 * LN2_SINGLE[1], fma(n, -0.5 * LN2_SINGLE[0], a))
+        c = polynomial(r * r, TANH_SINGLE)
+    u = fma(half - 0.5, c + r, r)
+    return copy_sign(u / (u + (c - r)), x)
 
 
 @inlined
