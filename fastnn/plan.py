@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,11 +28,15 @@ CACHE_BYTES = 1 << 20
 # networks, and more are faster with lanes across samples (measured from [2, 4, 1] to [64, 64, 10]).
 MOST_SINGLE = 2
 
+# A layer of one unit and the one before it go back together if that has so few inputs that their rows stay in the
+# cache from unit to unit.
+MOST_INPUTS_OF_TWO = 32
+
 # What training takes on one sample, in float64, for each unit's activation and for each weight.
 SECONDS_OF_UNIT, SECONDS_OF_PRODUCT = 0.6e-9, 0.1e-9
 # A batch that would be one tile is two, for two threads, if it takes that long and each half has so many vectors:
-# one thread then takes 1 to 3 % longer, and two are half as fast again.
-SECONDS_OF_TWO, LEAST_VECTORS_OF_HALF = 5e-6, 8
+# one thread then takes 1 to 3 % longer ([2, 4, 1]; with [24, 8, 2] 20 %), and two are half as fast again.
+SECONDS_OF_TWO, LEAST_VECTORS_OF_HALF = 6e-6, 8
 
 
 @dataclass(frozen=True)
@@ -299,6 +304,7 @@ def make_plan(
     trained = [place for place, record in enumerate(records) if record[layout.LAYER_TRAINED]]
     with_parameters = [place for place in trained if numbered[place][1].parameters]
     head[layout.FIRST_TRAINED] = with_parameters[0] if with_parameters else 0
+    _pair(records[int(head[layout.FIRST_TRAINED]) :])
     head[layout.IDENTIFIED] = any(layer.dropout is not None for _, layer in numbered)
     _put_bounds(head, lists, layers, dtype, training)
     _put_metrics(head, lists, task, dtype)
@@ -354,6 +360,18 @@ def _records(
         parameters += layer.parameters
         records.append(record)
     return records
+
+
+def _pair(trained: Sequence[npt.NDArray[np.int64]]) -> None:
+    """Say which of the layers that are gone back through do so at once with the one before."""
+    for before, record in itertools.pairwise(trained):
+        record[layout.LAYER_PAIRED] = (
+            record[layout.LAYER_KIND] == before[layout.LAYER_KIND] == layout.DENSE
+            and record[layout.LAYER_OUTPUTS] == 1
+            and before[layout.LAYER_INPUTS] <= MOST_INPUTS_OF_TWO
+            and bool(record[layout.LAYER_TRAINED] and before[layout.LAYER_TRAINED])
+            and not before[layout.LAYER_PAIRED]
+        )
 
 
 def _put_task(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.dtype[Any]) -> None:

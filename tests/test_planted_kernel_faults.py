@@ -18,8 +18,9 @@ def compare():
     p = problem(np.random.default_rng(1), (3, 5, 3), 21, weighted=True)
     compare_gradients(p)
     compare_runs(p, 1e-9, epochs=2, batch_size=8, optimizer=call("SGD", 0.01, momentum=0.9))
-    # More rows than a tile has.
-    compare_gradients(problem(np.random.default_rng(1), (1, 3, 1), 900))
+    # More rows than a tile has; and layers of one unit, which go back with those before them.
+    compare_gradients(problem(np.random.default_rng(1), (1, 3, 2), 900))
+    compare_gradients(problem(np.random.default_rng(1), (3, 2, 3, 1), 900))
 
 def layers(of):
     return [of.Dense(4, "tanh", l1=0.01, max_norm=0.9), of.LayerNormalization(0.01), of.Dropout(0.25),
@@ -81,6 +82,20 @@ def bias_gradient(right):
 
 def added(right):
     return lambda x, d, dw, db, shape, inputs, add: right(x, d, dw, db, shape, inputs, False)
+
+def of_two(number):
+    def fault(right):
+        def wrong(rows, weights, gradients, *others):
+            right(rows, weights, gradients, *others)
+            gradients[number][0] *= 1 + 1e-6
+        return wrong
+    return fault
+
+def two_added(right):
+    return lambda *arguments: right(*arguments[:-1], (False, arguments[-1][1]))
+
+def two_not_kept(right):
+    return lambda *arguments: right(*arguments[:-1], (arguments[-1][0], False))
 
 def momentum(right):
     def wrong(p, g, previous, state, memory, settings, *others):
@@ -145,6 +160,8 @@ FAULTS = [
     (weight_gradient, dense, "backward_weights"), (bias_gradient, dense, "backward_weights"),
     (added, dense, "backward_weights"), (momentum, SGD, "kernel"), (shuffling, loop, "shuffle"),
     (weights, calls, "loss"), (padding, calls, "loss"),
+    *[(of_two(number), dense, "backward_two") for number in range(4)],
+    (two_added, dense, "backward_two"), (two_not_kept, dense, "backward_two"),
 ]
 OF_TRAINING = [
     (penalty, bounds, "penalty"), (clip, bounds, "clip"), (constraint, bounds, "constraint"),
@@ -173,4 +190,4 @@ print(len(FAULTS), len(OF_TRAINING), len(OF_CLASSES))
 
 
 def test_faults_in_the_kernels(run_python):
-    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["10", "9", "2"]
+    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["16", "9", "2"]

@@ -175,12 +175,25 @@ def _weights_and_bias_block(
     put_totals(db, outputs, bias_sums, ONE, add)
 
 
+@kernel
+def _weights_rows(x: Any, d: Any, dw: Any, shape: tuple, first: int, last: int, add: bool, columns: tuple) -> None:
+    """Overwrite (or add to) dw[i, o] for a few outputs and some inputs, four at a time, then one."""
+    stride, outputs, i = shape[0], shape[2], first
+    while i < last:
+        xi, dwi = offset(x, i * stride), offset(dw, i * outputs)
+        if i + 4 <= last:
+            _weights_block(xi, d, dwi, shape, add, FOUR, columns)
+            i += 4
+        else:
+            _weights_block(xi, d, dwi, shape, add, ONE, columns)
+            i += 1
+
+
 @inlined
 def _weights_columns(
     x: Any, d: Any, dw: Any, db: Any, shape: tuple, first: int, last: int, add: bool, columns: tuple
 ) -> None:
-    """The same for a few outputs and some inputs, four at a time, then one; the bias with the very first."""
-    stride, outputs = shape[0], shape[2]
+    """The same, and the bias with the very first inputs."""
     i = first
     if first == 0:
         if last >= 4:
@@ -192,14 +205,7 @@ def _weights_columns(
         else:
             _weights_and_bias_block(x, d, dw, db, shape, add, ONE, columns)
             i = 1
-    while i < last:
-        xi, dwi = offset(x, i * stride), offset(dw, i * outputs)
-        if i + 4 <= last:
-            _weights_block(xi, d, dwi, shape, add, FOUR, columns)
-            i += 4
-        else:
-            _weights_block(xi, d, dwi, shape, add, ONE, columns)
-            i += 1
+    _weights_rows(x, d, dw, shape, i, last, add, columns)
 
 
 @kernel
@@ -217,3 +223,63 @@ def backward_weights(x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int
             else:
                 _weights_columns(x, do, dwo, dbo, shape, first, last, add, ONE)
                 o += 1
+
+
+@inlined
+def _two_block(
+    rows: tuple, weights: Any, gradients: tuple, shape: tuple, flags: tuple, inputs: tuple, units: tuple
+) -> None:
+    """Of ``backward_two``, a few units of the first layer and its first inputs."""
+    (x, y, dx, d), (dw, db, dw2, db2), (add, keep, begins) = rows, gradients, flags
+    stride, samples, outputs = shape
+    sums, bias_sums = zeros(x, inputs, units), zeros(x, ONE, units)
+    sums2, bias_sums2 = zeros(x, units, ONE), zeros(x, ONE, ONE)
+    for t in range(0, samples, width(x)):
+        dt = load_columns(d, t, ONE)
+        products = add_outer_spread(zeros(x, units, ONE), weights, 1, units, dt)
+        dxt = times_stored(products, offset(dx, t), stride, units)
+        if keep:
+            store_block(offset(dx, t), stride, dxt, units)
+        sums, bias_sums = add_outer(sums, load_rows(x, t, stride, inputs), dxt), add_rows(bias_sums, dxt)
+        sums2, bias_sums2 = add_outer(sums2, load_rows(y, t, stride, units), dt), add_rows(bias_sums2, dt)
+    put_totals(dw, outputs, sums, inputs, add)
+    put_totals(db, outputs, bias_sums, ONE, add)
+    put_totals(dw2, 1, sums2, units, add)
+    if begins:
+        put_totals(db2, 1, bias_sums2, ONE, add)
+
+
+@inlined
+def _two_columns(
+    rows: tuple, weights: Any, gradients: tuple, shape: tuple, inputs: int, flags: tuple, u: int, units: tuple
+) -> None:
+    """Of ``backward_two``, a few units of the first layer, from u on, and all its inputs."""
+    (x, y, dx, d), (dw, db, dw2, db2), (add, keep) = rows, gradients, flags
+    at = u * shape[0]
+    rows_u, w = (x, offset(y, at), offset(dx, at), d), offset(weights, u)
+    gradients_u = offset(dw, u), offset(db, u), offset(dw2, u), db2
+    flags_u = add, keep or inputs > 2, u == 0
+    if inputs >= 2:
+        _two_block(rows_u, w, gradients_u, shape, flags_u, TWO, units)
+        _weights_rows(x, rows_u[2], gradients_u[0], shape, 2, inputs, add, units)
+    else:
+        _two_block(rows_u, w, gradients_u, shape, flags_u, ONE, units)
+
+
+@kernel
+def backward_two(rows: tuple, weights: Any, gradients: tuple, shape: tuple, inputs: int, flags: tuple) -> None:
+    """The same for a layer and the one behind it, of one unit, together; shape is (stride, S, O) of the first.
+
+    ``rows`` are the first layer's x (I, S) and y (O, S), the derivatives dx (O, S) of its activation, and d (S),
+    the gradient by the second's z. ``gradients``, by the first's weights (I, O) and bias (O) and by the second's
+    weights (O) and bias, are overwritten (or added to); each has the bits that the functions above give it. flags
+    are (add, keep): to keep dx multiplied by weights·d; if not, it holds anything.
+    """
+    u = 0
+    while u < shape[2]:
+        if u + 4 <= shape[2]:
+            _two_columns(rows, weights, gradients, shape, inputs, flags, u, FOUR)
+            u += 4
+        else:
+            _two_columns(rows, weights, gradients, shape, inputs, flags, u, ONE)
+            u += 1

@@ -88,12 +88,13 @@ LOSS_COLUMN = 0
     LAYER_Y,  # of its activation (the same rows where nobody needs z any more),
     LAYER_D,  # and of the activation's derivative, which becomes the gradient by z
     LAYER_TRAINED,  # 1: the gradient by its parameters is wanted
+    LAYER_PAIRED,  # 1: a dense layer of one unit, which goes back at once with the dense layer before it
     LAYER_FORWARD,  # addresses, of a layer that is not dense
     LAYER_BACKWARD,
     LAYER_SETTING,  # the place of its one real number
     LAYER_NUMBER,  # its place among the network's layers
     LAYER_FIELDS,
-) = range(16)
+) = range(17)
 
 DENSE, OTHER = range(2)
 

@@ -28,6 +28,7 @@ from fastnn.kernels.layout import (
     LAYER_KIND,
     LAYER_NUMBER,
     LAYER_OUTPUTS,
+    LAYER_PAIRED,
     LAYER_SETTING,
     LAYER_TRAINED,
     LAYER_WEIGHTS,
@@ -136,6 +137,26 @@ def penalty(plan: Any, numbers: Any, parameters: Any, gradient: Any, weight: flo
     return calls.penalty(plan[PENALTY], parameters, gradient, places, settings, plan[PENALTIES], weight)
 
 
+@inlined
+def _backward_two(
+    plan: Any, i: int, weights: Any, gradient: Any, x: Any, rows: tuple, scratch: Any, samples: int, add: bool
+) -> None:
+    """Layer i, of one unit, and the one before it; rows are (y, dx, d), see ``dense.backward_two``."""
+    y, dx, d = rows
+    layer = offset(plan, HEAD + i * LAYER_FIELDS)
+    before = offset(plan, HEAD + (i - 1) * LAYER_FIELDS)
+    if i > 1:
+        x = offset(scratch, offset(plan, HEAD + (i - 2) * LAYER_FIELDS)[LAYER_Y] * plan[STRIDE])
+    gradients = (
+        offset(gradient, before[LAYER_WEIGHTS]),
+        offset(gradient, before[LAYER_BIAS]),
+        offset(gradient, layer[LAYER_WEIGHTS]),
+        offset(gradient, layer[LAYER_BIAS]),
+    )
+    shape, flags = (plan[STRIDE], samples, before[LAYER_OUTPUTS]), (add, i - 1 > plan[FIRST_TRAINED])
+    dense.backward_two((x, y, dx, d), weights, gradients, shape, before[LAYER_INPUTS], flags)
+
+
 @kernel
 def backward(
     plan: Any, parameters: Any, gradient: Any, x: Any, scratch: Any, zero: Any, samples: int, add: bool
@@ -143,9 +164,9 @@ def backward(
     """Overwrite the gradient (or add to it), from the scratch rows of the gradient by the outputs.
 
     ``zero`` points to a 0. Multiplies the rows d of every layer, which are the derivatives of its activation, so
-    that they become the gradient by its z. Goes back as far as there is anything to train.
+    that they become the gradient by its z, if they are needed. Goes back as far as there is anything to train.
     """
-    stride = plan[STRIDE]
+    stride, paired = plan[STRIDE], False
     d = offset(scratch, plan[GRADIENT_ROW] * stride)
     for i in range(plan[LAYERS] - 1, plan[FIRST_TRAINED] - 1, -1):
         layer = offset(plan, HEAD + i * LAYER_FIELDS)
@@ -167,10 +188,14 @@ def backward(
                 else:
                     multiply(d, slope, shape)
             _fetch_ahead(plan, x, 2 * plan[LAYERS] - 1 - i)
-            if goes_on:
+            of_bias = offset(gradient, layer[LAYER_BIAS])
+            if layer[LAYER_PAIRED] != 0:
+                _backward_two(plan, i, weights, gradient, x, (source, dx, d), scratch, samples, add)
+            elif goes_on:
                 dense.backward_inputs(d, weights, zero, dx, shape, inputs)
-            if layer[LAYER_TRAINED] != 0:
-                dense.backward_weights(source, d, dw, offset(gradient, layer[LAYER_BIAS]), shape, inputs, add)
+            if layer[LAYER_TRAINED] != 0 and layer[LAYER_PAIRED] == 0 and not paired:
+                dense.backward_weights(source, d, dw, of_bias, shape, inputs, add)
+            paired = layer[LAYER_PAIRED] != 0
         else:
             z = offset(scratch, layer[LAYER_Z] * stride)
             flags = (add, layer[LAYER_TRAINED] != 0, goes_on)
