@@ -172,12 +172,17 @@ def said_of_whole(message: str, rows: int) -> str:
     return re.sub(r"\[\d+:\d+\] has ", " has ", message, count=1)
 
 
-def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
-    """The array in C order and the given dtype (a copy only where it must be); ValueError for NaN, infinity."""
+def converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """The array in C order and the given dtype; a copy only where it must be."""
     if array.dtype != dtype or not array.flags.c_contiguous:
         memory.refuse(array.size * dtype.itemsize, f"to copy {name}, {array.size:,} numbers, as {dtype}")
     with np.errstate(over="ignore"):
-        checked = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+        return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """The same; ValueError for NaN, infinity."""
+    checked = converted(array, dtype, name)
     flat = checked.reshape(-1)
     for first in range(0, flat.size, CHECKED_AT_ONCE):
         fine = np.isfinite(flat[first : first + CHECKED_AT_ONCE])

@@ -96,6 +96,7 @@ def _prediction(sources: str) -> Callable[..., None]:
         outputs: Any,
         scratch: Any,
         taken: Any,
+        flaw: Any,
         most: int,
     ) -> None:
         _ = sources
@@ -107,6 +108,7 @@ def _prediction(sources: str) -> Callable[..., None]:
             pointer(outputs),
             pointer(scratch),
             pointer(taken),
+            pointer(flaw),
             most,
         )
 

@@ -17,7 +17,7 @@ from fastnn.handles import Handle
 from fastnn.kernels import layout, one_row
 from fastnn.kernels.simd import LANES, address_of
 from fastnn.loss_kinds import Loss
-from fastnn.plan import LayerShape, Plan, Task, aligned_zeros, make_plan, read_only
+from fastnn.plan import LayerShape, Plan, Task, aligned_zeros, make_plan, plan_of_predictions, read_only
 
 Array = npt.NDArray[Any]
 Data = tuple[Array, Array, Array]
@@ -107,7 +107,7 @@ class ShortPass:
 
 
 class Kept:
-    """What is kept with a network from call to call: passes over data sets, and what predicts one row.
+    """What is kept with a network from call to call: passes over data sets, and what predicts rows.
 
     A pass is taken out while it is in use, so that no two threads have the same one. The data sets are held
     weakly, and copies of the network begin with nothing.
@@ -116,6 +116,14 @@ class Kept:
     def __init__(self) -> None:
         self._passes: list[tuple[int, Any, weakref.ref[Dataset], ShortPass]] = []
         self.row: OneRow | None = None
+        self._plan: Plan | None = None  # of the last predictions
+
+    def plan_for(self, rows: int, layers: Sequence[LayerShape], dtype: np.dtype[Any]) -> Plan:
+        """For the network's predictions for so many rows."""
+        plan = self._plan
+        if plan is None or plan.numbers[layout.SAMPLES] != rows:
+            plan = self._plan = plan_of_predictions(layers, rows, dtype)
+        return plan
 
     def __reduce__(self) -> tuple[Callable[[], Kept], tuple[()]]:
         return Kept, ()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastnn import training
 from fastnn.activations import ACTIVATIONS, Activation
 from fastnn.layers import Dense, Layer
-from fastnn.plan import LayerShape
+from fastnn.plan import LayerShape, plan_of_predictions
 
 if TYPE_CHECKING:
     from fastnn.network import Sequential
@@ -72,7 +72,8 @@ def run_layer(shape: LayerShape, parameters: Array, rows: Array) -> Array:
     """The outputs (n, units) of a layer for its inputs (n, inputs), without dropout."""
     if shape.dropout is not None:
         return rows
-    return training.predict([shape], parameters, np.ascontiguousarray(rows))
+    plan = plan_of_predictions([shape], len(rows), rows.dtype)
+    return training.predict(plan, parameters, np.ascontiguousarray(rows))[0]
 
 
 def _values(activation: Activation, z: Array) -> Array:

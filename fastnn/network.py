@@ -220,28 +220,35 @@ class Sequential:
         given = checks.numbers_of(X, "X")
         fits = given.dtype == self.dtype and given.flags.c_contiguous
         most = allowed(threads)
-        if fits or given.ndim != 2 or given.size <= checks.NUMBERS_AT_ONCE:
-            return self._predict(self._matrix(given), most)
-        # Piece by piece, so that there is never a copy of all of X.
         checks.refuse_shape(given, "X", self.inputs)
+        if fits or given.size <= checks.NUMBERS_AT_ONCE:
+            return self._predict(given, "X", most)
+        # Piece by piece, so that there is never a copy of all of X.
         n, step = len(given), max(1, checks.NUMBERS_AT_ONCE // given.shape[1])
         memory.refuse(n * self.outputs * self.dtype.itemsize, f"predictions for {n:,} rows")
         outputs = np.empty((n, self.outputs), self.dtype)
         for first in range(0, n, step):
             name = f"X[{first}:{first + step}]"
-            rows = checks.matrix(given[first : first + step], name, self.dtype, self.inputs)
-            outputs[first : first + step] = self._predict(rows, most)
+            outputs[first : first + step] = self._predict(given[first : first + step], name, most)
         return outputs
 
     def _matrix(self, X: Any) -> Array:
         return checks.matrix(X, "X", self.dtype, self.inputs)
 
-    def _predict(self, rows: Array, threads: int) -> Array:
+    def _predict(self, given: Array, name: str, threads: int) -> Array:
+        """The outputs for rows that have the right shape."""
+        rows = checks.converted(given, self.dtype, name)
+        found: Array | None
         if len(rows) == 1:
             found = self._row().predict(rows if rows.flags.writeable else rows.copy())
-            assert found is not None
-            return found
-        return training.predict(self._shapes, self._parameters, rows, threads)
+        else:
+            plan = self._kept.plan_for(len(rows), self._shapes, self.dtype)
+            found, finite = training.predict(plan, self._parameters, rows, threads)
+            found = found if finite else None
+        if found is None:
+            checks.finite(given, self.dtype, name)  # says which number is not
+        assert found is not None
+        return found
 
     def jacobian(self, X: Any) -> Array:
         """The derivatives of all outputs by all inputs, at rows of inputs; without dropout.
@@ -309,7 +316,7 @@ class Sequential:
     def forward(self, X: Any) -> Array:
         """Like ``predict``, and remembers the rows for ``backward``."""
         rows = self._matrix(X)
-        outputs = self._predict(rows, allowed())
+        outputs = self._predict(rows, "X", allowed())
         self._last_forward = rows.copy() if np.may_share_memory(rows, X) else rows, self._parameters.copy()
         return outputs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from fastnn.kernels.simd import LANES, VECTOR_BYTES
 # short enough that all its rows stay in the cache. Measured from [2, 4, 1] to [64, 1024, 1024, 10], for which the
 # rows do not stay in the cache, but each tile has to go through all the weights.
 MOST_ROW_BYTES, LEAST_ROW_BYTES = 3072, 1024
-TILE_BYTES = 2 << 20
+TILE_BYTES = 2 << 20  # rows for predictions alone have LEAST_ROW_BYTES: threads then share them more evenly
 # Packed data beyond this come from memory, tile by tile: it is worth asking for the next one early. For less it
 # costs 5 % (all measured with [2, 4, 1], densities 30 to 1000).
 CACHE_BYTES = 1 << 20
@@ -187,7 +188,7 @@ class Plan:
         """Memory for one tile's rows."""
         return aligned_zeros(self.scratch_length, self.dtype)
 
-    @property
+    @functools.cached_property
     def seconds_per_sample(self) -> float:
         """About what training on one sample takes."""
         fields = self.numbers[layout.HEAD : layout.HEAD + int(self.numbers[layout.LAYERS]) * layout.LAYER_FIELDS]
@@ -289,7 +290,8 @@ def make_plan(
     seconds = _seconds_per_sample(
         np.array([(layer.inputs, layer.units) for layer in layers], np.int64).reshape(-1, 2), dtype
     )
-    tile, stride = _tile_of(batch, scratch.rows, dtype, seconds)
+    most_bytes = LEAST_ROW_BYTES if task.what == layout.EVALUATE and task.loss is None else MOST_ROW_BYTES
+    tile, stride = _tile_of(batch, scratch.rows, most_bytes, dtype, seconds)
 
     head[layout.LAYERS] = len(numbered)
     head[layout.INPUTS] = inputs
@@ -321,6 +323,11 @@ def make_plan(
         scratch.rows,
         state,
     )
+
+
+def plan_of_predictions(layers: Sequence[LayerShape], rows: int, dtype: np.dtype[Any]) -> Plan:
+    """For the outputs of layers and their derivatives by the inputs, without dropout."""
+    return make_plan(layers, layers[0].inputs, layers[-1].units, rows, dtype, Task(batch_size=rows))
 
 
 def _records(
@@ -500,12 +507,14 @@ def _seconds_per_sample(sizes: npt.NDArray[np.int64], dtype: np.dtype[Any]) -> f
     return float(SECONDS_OF_UNIT * units + SECONDS_OF_PRODUCT * products) * dtype.itemsize / 8
 
 
-def _tile_of(batch: int, scratch_rows: int, dtype: np.dtype[Any], seconds: float) -> tuple[int, int]:
+def _tile_of(
+    batch: int, scratch_rows: int, most_bytes: int, dtype: np.dtype[Any], seconds: float
+) -> tuple[int, int]:
     """(samples of a tile, distance between its rows): a batch in tiles of nearly equal size.
 
-    A sample takes that many seconds.
+    A row has so many bytes at most; a sample takes that many seconds.
     """
-    row_bytes = min(MOST_ROW_BYTES, max(LEAST_ROW_BYTES, TILE_BYTES // scratch_rows))
+    row_bytes = min(most_bytes, max(LEAST_ROW_BYTES, TILE_BYTES // scratch_rows))
     tiles = -(-batch // (row_bytes // dtype.itemsize))
     worth_two = (
         batch > LEAST_VECTORS_OF_HALF * 2 * LANES[dtype] - LANES[dtype] and batch * seconds > SECONDS_OF_TWO

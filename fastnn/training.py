@@ -28,8 +28,10 @@ from fastnn.plan import (
     Plan,
     Task,
     UpdatePart,
+    aligned,
     aligned_zeros,
     make_plan,
+    plan_of_predictions,
     read_only,
 )
 from fastnn.running import Feed, Measured, Run, Validation
@@ -147,29 +149,29 @@ class _LongPass:
         return self._run()[1]
 
 
-def predict(layers: Sequence[LayerShape], parameters: Array, rows: Array, most_threads: int = 1) -> Array:
-    """The outputs (n, units) of layers for checked rows (n, inputs), without dropout."""
-    n, units = len(rows), layers[-1].units
-    plan = make_plan(layers, rows.shape[1], units, n, rows.dtype, Task(batch_size=n))
+def predict(plan: Plan, parameters: Array, rows: Array, most_threads: int = 1) -> tuple[Array, bool]:
+    """The outputs (n, units) for rows (n, inputs), and whether these are finite."""
+    n, units = len(rows), int(plan.numbers[layout.OUTPUTS])
     memory.refuse(n * units * rows.dtype.itemsize, f"predictions for {n:,} rows")
     outputs = np.empty((n, units), rows.dtype)
     given = plan.numbers, plan.reals, parameters, read_only(rows.reshape(-1)), outputs.reshape(-1)
     count = min(most_threads, max(1, int(n * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
-    scratch = [plan.scratch() for _ in range(count)]
+    scratch = [aligned(plan.scratch_length, plan.dtype) for _ in range(count)]
+    flaw = np.zeros(1, np.int64)
     at_once = max(1, int(PREDICTION_OPERATIONS / (2 * len(parameters) * plan.tile)))
-    compiled.predict.prepare(rows.dtype, *given, scratch[0], np.zeros(1, np.int64), 0)
+    compiled.predict.prepare(rows.dtype, *given, scratch[0], flaw, flaw, 0)
 
     def work(thread: int, taken: npt.NDArray[np.int64]) -> None:
-        compiled.predict(*given, scratch[thread], taken, at_once)
+        compiled.predict(*given, scratch[thread], taken, flaw, at_once)
 
     share(-(-n // plan.tile), count, work)
-    return outputs
+    return outputs, not flaw[0]
 
 
 def jacobian(layers: Sequence[LayerShape], parameters: Array, rows: Array, first: int, many: int) -> Array:
     """The derivatives (n, many, inputs) of outputs, from the first wanted on, by checked rows (n, inputs)."""
     n, inputs = rows.shape
-    plan = make_plan(layers, inputs, layers[-1].units, n, rows.dtype, Task(batch_size=n))
+    plan = plan_of_predictions(layers, n, rows.dtype)
     found = np.empty((n, many, inputs), rows.dtype)
     flat = read_only(rows.reshape(-1))
     widest = max(layer.inputs for layer in layers) * plan.stride

@@ -37,6 +37,18 @@ def test_a_row_alone_has_the_same_output(rng, output, dtype):
     assert_array_equal(one_by_one(p.net, p.X), p.net.predict(p.X))
 
 
+def test_predictions_for_any_number_of_rows_after_each_other(rng, dtype):
+    p = problem(rng, (2, 7, 3), 300, dtype=dtype)
+    net, X = p.net, p.X
+    expected = net.predict(X)
+    for n in (7, 7, 299, 2, 7, 300):
+        for either in (net, copy.copy(net), pickle.loads(pickle.dumps(net))):
+            assert_array_equal(either.predict(X[:n]), expected[:n])
+    net.parameters *= 2.0
+    assert_array_equal(net.predict(X), copy.copy(net).predict(X))
+    assert not np.array_equal(net.predict(X), expected)
+
+
 def test_a_row_may_come_in_any_form(rng, dtype):
     p = problem(rng, (2, 7, 3), 5, dtype=dtype)
     p.X[0] = 1.0, 2.0

@@ -142,6 +142,25 @@ def test_divergence_where_parameters_are_updated_together(rng, many_tiles):
 # Other passes -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf], ids=str)
+@pytest.mark.parametrize("count", [1, 3])
+def test_no_thread_overlooks_a_number_that_is_not_finite(rng, monkeypatch, count, number):
+    monkeypatch.setattr(training, "SECONDS_OF_PREDICTION", 1e-12)
+    net = fastnn.mlp([3, 4, 2], seed=0)
+    good = rng.standard_normal((1001 if JIT else 301, 3))
+    expected = net.predict(good, threads=count)
+    for row, column in (0, 0), (0, 2), (len(good) // 2, 1), (len(good) - 1, 0), (len(good) - 1, 2):
+        X = good.copy()
+        X[row, column] = number
+        with pytest.raises(
+            ValueError, match=rf"^X\[{row}, {column}\] is {number}; finite float64 numbers are needed"
+        ):
+            net.predict(X, threads=count)
+    assert_array_equal(net.predict(good, threads=count), expected)
+    net.parameters = np.full(len(net.parameters), 1e308)  # what comes out need not be finite
+    assert not np.isfinite(net.predict(good, threads=count)).all()
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_predictions_and_losses_in_threads(rng, many_tiles, monkeypatch, dtype):
     monkeypatch.setattr(training, "SECONDS_OF_PREDICTION", 1e-12)
