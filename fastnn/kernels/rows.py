@@ -36,7 +36,8 @@ from fastnn.kernels.layout import (
     STRIDE,
     TILE,
 )
-from fastnn.kernels.simd import fill, load, offset, on_stack, select, store, total, transpose, width
+from fastnn.kernels.simd import fill, load, offset, on_stack, select, store, transpose, width
+from fastnn.kernels.vectors import finite
 
 
 @kernel
@@ -90,16 +91,6 @@ def _lay_out_inputs(plan: Any, inputs: Any, places: Any, scratch: Any, start: in
 
 
 @kernel
-def _are_finite(x: Any, stride: int, samples: int, rows: int) -> bool:
-    """Whether all numbers of a tile's rows are."""
-    flaw = fill(load(x, 0), 0.0)
-    for r in range(rows):
-        for t in range(r * stride, r * stride + samples, width(x)):
-            flaw = flaw + 0.0 * load(x, t)  # NaN, if the number is infinite or NaN
-    return bool(total(flaw) == 0.0)
-
-
-@kernel
 def predict(
     plan: Any,
     numbers: Any,
@@ -123,8 +114,9 @@ def predict(
         if used <= 0:
             break
         samples = _lay_out_inputs(plan, inputs, places, scratch, start, used)
-        if not _are_finite(x, stride, samples, plan[INPUTS]):
-            flaw[0] = 1
+        for f in range(plan[INPUTS]):
+            if not finite(offset(x, f * stride), samples):
+                flaw[0] = 1
         y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (plan, plan[EPOCHS]))
         for s in range(used):
             scatter(y, stride, s, outputs, start + s, units)
