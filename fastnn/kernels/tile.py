@@ -188,14 +188,14 @@ def backward(
                 else:
                     multiply(d, slope, shape)
             _fetch_ahead(plan, x, 2 * plan[LAYERS] - 1 - i)
-            of_bias = offset(gradient, layer[LAYER_BIAS])
             if layer[LAYER_PAIRED] != 0:
                 _backward_two(plan, i, weights, gradient, x, (source, dx, d), scratch, samples, add)
-            elif goes_on:
-                dense.backward_inputs(d, weights, zero, dx, shape, inputs)
-            if layer[LAYER_TRAINED] != 0 and layer[LAYER_PAIRED] == 0 and not paired:
-                dense.backward_weights(source, d, dw, of_bias, shape, inputs, add)
-            paired = layer[LAYER_PAIRED] != 0
+            else:
+                if goes_on:
+                    dense.backward_inputs(d, weights, zero, dx, shape, inputs)
+                if layer[LAYER_TRAINED] != 0 and not paired:
+                    dense.backward_weights(source, d, dw, offset(gradient, layer[LAYER_BIAS]), shape, inputs, add)
+            paired = layer[LAYER_PAIRED] != 0  # then those of the layer before have been done too
         else:
             z = offset(scratch, layer[LAYER_Z] * stride)
             flags = (add, layer[LAYER_TRAINED] != 0, goes_on)
