@@ -35,9 +35,10 @@ MOST_INPUTS_OF_TWO = 32
 
 # What training takes on one sample, in float64, for each unit's activation and for each weight.
 SECONDS_OF_UNIT, SECONDS_OF_PRODUCT = 0.6e-9, 0.1e-9
-# A batch that would be one tile is two, for two threads, if it takes that long and each half has so many vectors:
-# one thread then takes 1 to 3 % longer ([2, 4, 1]; with [24, 8, 2] 20 %), and two are half as fast again.
-SECONDS_OF_TWO, LEAST_VECTORS_OF_HALF = 6e-6, 8
+# A batch that would be one tile is two, for two threads, if it takes that long and each half has so many vectors.
+# With eight vectors one thread takes 1 to 3 % longer ([2, 4, 1]; with [24, 8, 2] 20 %), and two are half as fast
+# again; with three vectors it takes up to 11 % longer, and two take 16 to 40 % less (128 to 1,024 units wide).
+WORTH_TWO = ((6e-6, 8), (5e-5, 3))
 
 
 @dataclass(frozen=True)
@@ -516,10 +517,10 @@ def _tile_of(
     """
     row_bytes = min(most_bytes, max(LEAST_ROW_BYTES, TILE_BYTES // scratch_rows))
     tiles = -(-batch // (row_bytes // dtype.itemsize))
-    worth_two = (
-        batch > LEAST_VECTORS_OF_HALF * 2 * LANES[dtype] - LANES[dtype] and batch * seconds > SECONDS_OF_TWO
-    )
-    if tiles > 1 or worth_two:
+    worth_two = [
+        batch * seconds > taken and batch > (2 * vectors - 1) * LANES[dtype] for taken, vectors in WORTH_TWO
+    ]
+    if tiles > 1 or any(worth_two):
         tiles += tiles % 2  # so that two threads have the same to do
     tile = whole_vectors(-(-batch // tiles), dtype)
     # Rows at a distance of an even number of registers compete for the same places in the cache.

@@ -17,7 +17,7 @@ import fastnn
 from fastnn import inference, plan, running, threads, training
 from fastnn.kernels import passes, team
 from fastnn.kernels.jit import FLAGS
-from fastnn.kernels.simd import pointer
+from fastnn.kernels.simd import LANES, pointer
 from fastnn.optimizers import OPTIMIZERS
 from tests.marks import core
 from tests.problems import JIT, assert_same_history, call, dropping, made, problem
@@ -137,6 +137,18 @@ def test_divergence_where_parameters_are_updated_together(rng, many_tiles):
             net.fit(*p.rows, optimizer=fastnn.SGD(1e300), epochs=3, threads=count)
     assert_array_equal(alone.parameters, together.parameters)
     assert alone.history.epochs == together.history.epochs
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds", "tiles"),
+    [(100, 1e-8, 1), (100, 1e-6, 2), (48, 1e-5, 2), (40, 1e-5, 1), (160, 3e-8, 1), (160, 5e-8, 2), (4, 1.0, 1)],
+)
+def test_a_batch_is_cut_in_two_where_its_halves_are_worth_a_thread(rows, seconds, tiles):
+    lanes = 8
+    for dtype in (np.dtype("f8"), np.dtype("f4")):
+        rows_of_dtype = rows * LANES[dtype] // lanes  # as many vectors
+        tile, _ = plan._tile_of(rows_of_dtype, 20, plan.MOST_ROW_BYTES, dtype, seconds * lanes / LANES[dtype])
+        assert -(-rows_of_dtype // tile) == tiles
 
 
 # Other passes -----------------------------------------------------------------------------------------
