@@ -18,11 +18,12 @@ from fastnn.kernels.simd import LANES, VECTOR_BYTES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
 # short enough that all its rows stay in the cache. Measured from [2, 4, 1] to [64, 1024, 1024, 10], for which the
-# rows do not stay in the cache, but each tile has to go through all the weights.
+# rows do not stay in the cache, but each tile has to go through all the weights. For predictions alone it is the
+# least: threads then share the tiles more evenly.
 MOST_ROW_BYTES, LEAST_ROW_BYTES = 3072, 1024
-TILE_BYTES = 2 << 20  # rows for predictions alone have LEAST_ROW_BYTES: threads then share them more evenly
-# Packed data beyond this come from memory, tile by tile: it is worth asking for the next one early. For less it
-# costs 5 % (all measured with [2, 4, 1], densities 30 to 1000).
+TILE_BYTES = 2 << 20
+# Rows beyond this that are taken in their order come from memory, tile by tile: it is worth asking for the next
+# tile early. For less it costs 5 % (all measured with [2, 4, 1], densities 30 to 3000).
 CACHE_BYTES = 1 << 20
 
 # Rows of a batch that are gone through one by one, with lanes across units. Three take as long either way in small
@@ -387,9 +388,9 @@ def _put_task(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.
     row_bytes = int(head[layout.INPUTS] + head[layout.OUTPUTS]) * dtype.itemsize
     packed = task.batch_size is None and task.packed
     head[layout.PACKED] = packed
-    head[layout.FETCH_AHEAD] = packed and int(head[layout.SAMPLES]) * row_bytes > CACHE_BYTES
     head[layout.WEIGHTED] = task.weighted
     head[layout.SHUFFLED] = task.shuffled and task.batch_size is not None
+    head[layout.FETCH_AHEAD] = not head[layout.SHUFFLED] and int(head[layout.SAMPLES]) * row_bytes > CACHE_BYTES
     head[layout.SEED] = task.seed
     head[layout.EPOCHS] = task.epochs
     head[layout.TASK] = task.what

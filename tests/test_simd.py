@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fastnn.kernels import simd
 from fastnn.kernels.jit import FLAGS, inlined, kernel
+from fastnn.kernels.rows import lay_out
 from fastnn.kernels.simd import FOUR, LANES, ONE, TWO, fill, load, offset, pointer, select, store, width
 from tests.marks import core
 from tests.problems import EPSILON
@@ -251,6 +252,32 @@ def test_transpose(rng, dtype):
     rows = target.reshape(lanes, stride)
     assert_array_equal(rows[:, :lanes], np.stack([source[3 * at : 3 * at + lanes] for at in places], axis=1))
     assert (rows[:, lanes:] == 7).all()
+
+
+@pytest.mark.parametrize("run", [0, 3, 50, 75, 77])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 17])
+def test_rows_one_after_the_other_are_laid_out_like_any(rng, dtype, count, run):
+    lanes, rows, first = LANES[np.dtype(dtype)], 77, 11
+    samples = -(-rows // lanes) * lanes
+    stride = samples + lanes + 1
+    source, places = rng.normal(size=(200, count)).astype(dtype), rng.integers(200, size=samples)
+    places[:run] = first + np.arange(run)
+    target = np.full(count * stride, 7, dtype)
+
+    def program(source, places, target):
+        lay_out(pointer(source), pointer(places), run, count, pointer(target), stride, samples)
+
+    numba.njit(**FLAGS)(program)(source.ravel(), places, target)
+    laid_out = target.reshape(count, stride)
+    assert_array_equal(laid_out[:, :samples], source[places].T)
+    assert (laid_out[:, samples:] == 7).all()
+
+
+def test_unzip(rng, dtype):
+    def program(p, q, out):
+        simd.store_block(out, 64, simd.unzip(simd.load_columns(p, 3, TWO)), TWO)
+
+    same_both_ways(program, rng, dtype)
 
 
 def test_zeros_and_rows(rng, dtype):

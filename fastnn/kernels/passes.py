@@ -53,11 +53,13 @@ def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first
     stride, lanes = plan[STRIDE], width(scratch)
     samples = (count + lanes - 1) // lanes * lanes
     number_rows(plan, order, places, first, samples, count)
-    lay_out(inputs, places, plan[INPUTS], offset(scratch, plan[INPUT_ROW] * stride), stride, samples)
-    lay_out(targets, places, plan[OUTPUTS], offset(scratch, plan[TARGET_ROW] * stride), stride, samples)
+    x, t = offset(scratch, plan[INPUT_ROW] * stride), offset(scratch, plan[TARGET_ROW] * stride)
     w = offset(scratch, plan[WEIGHT_ROW] * stride)
+    run = 0 if plan[SHUFFLED] != 0 else count
+    lay_out(inputs, places, run, plan[INPUTS], x, stride, samples)
+    lay_out(targets, places, run, plan[OUTPUTS], t, stride, samples)
     if plan[WEIGHTED] != 0:
-        lay_out(weights, places, 1, w, stride, samples)
+        lay_out(weights, places, run, 1, w, stride, samples)
     else:
         for s in range(0, samples, lanes):
             store(w, s, fill(load(w, s), 1.0))
@@ -142,7 +144,10 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
     if plan[PACKED] != 0:
         place = number + plan[SHIFT] // plan[TILE]
         x, t, w = tile.packed(plan, data, place, done + plan[TILE] >= plan[SAMPLES])
+        given_x, given_t = x, t
     else:
+        given = first + plan[SHIFT]
+        given_x, given_t = offset(data[0], given * plan[INPUTS]), offset(data[1], given * plan[OUTPUTS])
         _gather(plan, data, order, places, scratch, first + plan[SHIFT], count)
         x = offset(scratch, plan[INPUT_ROW] * stride)
         t = offset(scratch, plan[TARGET_ROW] * stride)
@@ -150,15 +155,16 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
     if plan[IDENTIFIED] != 0:
         number_rows(plan, order, places, first, samples, count)
     training = plan[TASK] != EVALUATE
-    y = tile.forward(plan, numbers, parameters, x, scratch, samples, training, (places, cursor[EPOCH]))
+    at = places, cursor[EPOCH]
+    y = tile.forward(plan, numbers, parameters, x, given_x, scratch, samples, training, at)
     note(plan, y, scratch, order, measured[0][2], first, count)
-    sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
+    sums[0] = tile.loss(plan, numbers, y, t, given_t, w, scratch, samples)
     sums[1] = add_up(w, samples) if plan[WEIGHTED] != 0 else count
     if plan[GAUSS_NEWTON] != 0:
         work, factor = offset(state, plan[NEWTON_WORK]), 2.0 * numbers[plan[LOSS_SETTINGS]]
         calls.gauss_newton(plan[GAUSS_NEWTON], plan, parameters, x, w, scratch, work, state, samples, factor, add)
     if training:
-        tile.backward(plan, parameters, gradient, x, scratch, zero, samples, add)
+        tile.backward(plan, parameters, gradient, x, given_x, scratch, zero, samples, add)
 
 
 @kernel
@@ -172,7 +178,7 @@ def of_validation(job: tuple, scratch: Any, sums: Any, number: int) -> None:
     count = min(plan[TILE], plan[SAMPLES] - done)
     samples = (count + lanes - 1) // lanes * lanes
     x, t, w = tile.packed(plan, data, number, False)
-    y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (cursor, cursor[EPOCH]))
+    y = tile.forward(plan, numbers, parameters, x, x, scratch, samples, False, (cursor, cursor[EPOCH]))
     note(plan, y, scratch, cursor, predictions, done, count)
-    sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
+    sums[0] = tile.loss(plan, numbers, y, t, t, w, scratch, samples)
     sums[1] = add_up(w, samples)

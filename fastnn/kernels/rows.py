@@ -36,21 +36,59 @@ from fastnn.kernels.layout import (
     STRIDE,
     TILE,
 )
-from fastnn.kernels.simd import fill, load, offset, on_stack, select, store, transpose, width
+from fastnn.kernels.simd import (
+    TWO,
+    fill,
+    load,
+    load_columns,
+    offset,
+    on_stack,
+    select,
+    store,
+    store_block,
+    transpose,
+    unzip,
+    width,
+)
 from fastnn.kernels.vectors import finite
+
+FEW_COLUMNS = (1, 2, 4)
+
+
+@inlined
+def _lay_out_few(source: Any, count: int, target: Any, stride: int, rows: int) -> None:
+    """Overwrite rows of a tile (F, n) with the source's (n, F); F is in FEW_COLUMNS, n whole vectors."""
+    lanes = width(target)
+    for s in range(0, rows, lanes):
+        row, column = offset(source, s * count), offset(target, s)
+        if count == 1:
+            store(column, 0, load(row, 0))
+        elif count == 2:
+            store_block(column, stride, unzip(load_columns(row, 0, TWO)), TWO)
+        else:
+            # Columns 0 and 2 in turn, and 1 and 3.
+            front, back = unzip(load_columns(row, 0, TWO)), unzip(load_columns(row, 2 * lanes, TWO))
+            store_block(column, 2 * stride, unzip((front[0], back[0])), TWO)
+            store_block(offset(column, stride), 2 * stride, unzip((front[1], back[1])), TWO)
 
 
 @kernel
-def lay_out(source: Any, places: Any, count: int, target: Any, stride: int, samples: int) -> None:
-    """Overwrite rows of a tile (F, S) with as many rows (F) of the source as places has numbers of."""
-    lanes = width(target)
+def lay_out(source: Any, places: Any, run: int, count: int, target: Any, stride: int, samples: int) -> None:
+    """Overwrite rows of a tile (F, S) with as many rows (F) of the source as places has numbers of.
+
+    At least the first ``run`` of these are one after the other.
+    """
+    lanes, start = width(target), 0
     whole = count - count % lanes
+    if whole == 0 and count in FEW_COLUMNS:
+        start = run - run % lanes
+        _lay_out_few(offset(source, places[0] * count), count, target, stride, start)
     for group in range(0, samples if whole > 0 else 0, lanes):
         for f in range(0, whole, lanes):
             transpose(offset(source, f), offset(places, group), count, offset(target, f * stride + group), stride)
     for f in range(whole, count):
         row = offset(target, f * stride)
-        for s in range(samples):
+        for s in range(start, samples):
             row[s] = source[places[s] * count + f]
 
 
@@ -86,7 +124,7 @@ def _lay_out_inputs(plan: Any, inputs: Any, places: Any, scratch: Any, start: in
     samples = (used + lanes - 1) // lanes * lanes
     for s in range(samples):
         places[s] = start + min(s, used - 1)
-    lay_out(inputs, places, plan[INPUTS], offset(scratch, plan[INPUT_ROW] * stride), stride, samples)
+    lay_out(inputs, places, used, plan[INPUTS], offset(scratch, plan[INPUT_ROW] * stride), stride, samples)
     return samples
 
 
@@ -117,7 +155,8 @@ def predict(
         for f in range(plan[INPUTS]):
             if not finite(offset(x, f * stride), samples):
                 flaw[0] = 1
-        y = tile.forward(plan, numbers, parameters, x, scratch, samples, False, (plan, plan[EPOCHS]))
+        given = offset(inputs, start * plan[INPUTS])
+        y = tile.forward(plan, numbers, parameters, x, given, scratch, samples, False, (plan, plan[EPOCHS]))
         for s in range(used):
             scatter(y, stride, s, outputs, start + s, units)
 
@@ -203,7 +242,8 @@ def jacobian(
     for start in range(first, first + count, plan[TILE]):
         used = min(plan[TILE], first + count - start)
         samples = _lay_out_inputs(plan, inputs, places, scratch, start, used)
-        tile.forward(plan, numbers, parameters, x, scratch, samples, True, (plan, plan[EPOCHS]))
+        given = offset(inputs, start * plan[INPUTS])
+        tile.forward(plan, numbers, parameters, x, given, scratch, samples, True, (plan, plan[EPOCHS]))
         for m in range(many):
             dx = _input_gradient(plan, parameters, scratch, (one, two), zero, samples, start_of + m)
             for s in range(used):

@@ -38,28 +38,36 @@ from fastnn.kernels.layout import (
     LOSS,
     LOSS_SETTINGS,
     OUTPUTS,
+    PACKED,
     PENALTIES,
     PENALTY,
     PENALTY_LIST,
     PENALTY_SETTINGS,
     SEED,
     STRIDE,
+    TILE,
     WEIGHTED,
 )
 from fastnn.kernels.simd import offset, prefetch
 
 
 @inlined
-def _fetch_ahead(plan: Any, x: Any, part: int) -> None:
+def _distance(plan: Any) -> int:
+    """Of a tile from the next, for each column: packed rows have gaps."""
+    return plan[STRIDE] if plan[PACKED] != 0 else plan[TILE]  # type: ignore[no-any-return]
+
+
+@inlined
+def _fetch_ahead(plan: Any, given: Any, part: int) -> None:
     """Ask for one of as many parts of the next tile's inputs as the network has layers, forward and back.
 
-    The hardware foresees the rest of a row, but not the next tile; and asked for it all at once it would
-    have to wait.
+    ``given`` is where this tile's inputs stand among all rows. The hardware foresees the rest of a row, but not
+    the next tile; and asked for it all at once it would have to wait.
     """
     if plan[FETCH_AHEAD] != 0:
-        tile = plan[INPUTS] * plan[STRIDE]
+        tile = plan[INPUTS] * _distance(plan)
         count = tile // (2 * plan[LAYERS]) + 1
-        prefetch(offset(x, tile + part * count), count)
+        prefetch(offset(given, tile + part * count), count)
 
 
 @kernel
@@ -78,12 +86,20 @@ def packed(plan: Any, data: tuple, number: int, is_last: bool) -> tuple:
 
 @kernel
 def forward(
-    plan: Any, numbers: Any, parameters: Any, x: Any, scratch: Any, samples: int, training: bool, at: tuple
+    plan: Any,
+    numbers: Any,
+    parameters: Any,
+    x: Any,
+    given: Any,
+    scratch: Any,
+    samples: int,
+    training: bool,
+    at: tuple,
 ) -> Any:
     """Overwrite the scratch rows z and y of every layer; the last layer's y (x without layers).
 
-    When training, overwrite the rows d with the derivatives of the activations too. ``at`` is (the numbers of
-    the tile's rows, the epoch), which dropout asks for.
+    When training, overwrite the rows d with the derivatives of the activations too. ``given`` is where the tile's
+    inputs stand among all rows; ``at`` is (the numbers of the tile's rows, the epoch), which dropout asks for.
     """
     stride = plan[STRIDE]
     y = x
@@ -96,7 +112,7 @@ def forward(
         if layer[LAYER_KIND] == DENSE:
             bias, inputs = offset(parameters, layer[LAYER_BIAS]), layer[LAYER_INPUTS]
             dense.forward(source, weights, bias, z, (stride, samples, units), inputs)
-            _fetch_ahead(plan, x, i)
+            _fetch_ahead(plan, given, i)
             wanted = training and i >= plan[FIRST_TRAINED] and not (plan[FUSED] != 0 and i == plan[LAYERS] - 1)
             mode = VALUE_AND_SLOPE if wanted else VALUE
             calls.activate(layer[LAYER_ACTIVATION], z, y, d, stride, samples, units, mode)
@@ -110,14 +126,17 @@ def forward(
 
 
 @kernel
-def loss(plan: Any, numbers: Any, y: Any, targets: Any, weights: Any, scratch: Any, samples: int) -> float:
+def loss(
+    plan: Any, numbers: Any, y: Any, targets: Any, given: Any, weights: Any, scratch: Any, samples: int
+) -> float:
     """The weighted sum of the tile's losses; overwrite the scratch rows of the gradient by the outputs.
 
-    That is by the last layer's z where the plan says FUSED, else by its y.
+    That is by the last layer's z where the plan says FUSED, else by its y. ``given`` is where the tile's targets
+    stand among all rows.
     """
     if plan[FETCH_AHEAD] != 0:  # the next tile's targets, as _fetch_ahead does it with its inputs
-        tile = plan[OUTPUTS] * plan[STRIDE]
-        prefetch(offset(targets, tile), tile)
+        tile = plan[OUTPUTS] * _distance(plan)
+        prefetch(offset(given, tile), tile)
     stride = plan[STRIDE]
     z, d = y, offset(scratch, plan[GRADIENT_ROW] * stride)
     if plan[LAYERS] > 0:
@@ -159,12 +178,13 @@ def _backward_two(
 
 @kernel
 def backward(
-    plan: Any, parameters: Any, gradient: Any, x: Any, scratch: Any, zero: Any, samples: int, add: bool
+    plan: Any, parameters: Any, gradient: Any, x: Any, given: Any, scratch: Any, zero: Any, samples: int, add: bool
 ) -> None:
     """Overwrite the gradient (or add to it), from the scratch rows of the gradient by the outputs.
 
-    ``zero`` points to a 0. Multiplies the rows d of every layer, which are the derivatives of its activation, so
-    that they become the gradient by its z, if they are needed. Goes back as far as there is anything to train.
+    ``given`` is as for ``forward``; ``zero`` points to a 0. Multiplies the rows d of every layer, which are the
+    derivatives of its activation, so that they become the gradient by its z, if they are needed. Goes back as far
+    as there is anything to train.
     """
     stride, paired = plan[STRIDE], False
     d = offset(scratch, plan[GRADIENT_ROW] * stride)
@@ -187,7 +207,7 @@ def backward(
                     calls.activate(layer[LAYER_ACTIVATION], y, y, d, stride, samples, units, TIMES_SLOPE)
                 else:
                     multiply(d, slope, shape)
-            _fetch_ahead(plan, x, 2 * plan[LAYERS] - 1 - i)
+            _fetch_ahead(plan, given, 2 * plan[LAYERS] - 1 - i)
             if layer[LAYER_PAIRED] != 0:
                 _backward_two(plan, i, weights, gradient, x, (source, dx, d), scratch, samples, add)
             else:

@@ -414,3 +414,20 @@ def _transpose(context, builder, sig, args):
         place = vector_address(context, builder, lanes, target, _times(builder, stride, k))
         builder.store(value, place, align=lanes.alignment)
     return context.get_dummy_value()
+
+
+def unzip(pair: Any) -> Any:
+    """Of two vectors, one behind the other, the first, third … number of both; and the second, fourth …"""
+    both = np.concatenate(pair)
+    return both[::2].copy(), both[1::2].copy()
+
+
+@compiled_form(
+    unzip,
+    lambda pair: pair if isinstance(pair, types.UniTuple) and len(pair) == 2 else None,
+    types.UniTuple,
+)
+def _unzip(context, builder, sig, args):
+    a, b = _unpack(builder, args[0])
+    chosen = [_chosen(builder, a, b, range(first, 2 * a.type.count, 2)) for first in range(2)]
+    return _pack(context, builder, sig.return_type, chosen)
