@@ -31,8 +31,9 @@ CACHE_BYTES = 1 << 20
 MOST_SINGLE = 2
 
 # A layer of one unit and the one before it go back together if that has so few inputs that their rows stay in the
-# cache from unit to unit.
-MOST_INPUTS_OF_TWO = 32
+# cache from unit to unit. Only a multiple of so many units: what the others would gain is not worth a longer
+# compilation for all.
+MOST_INPUTS_OF_TWO, UNITS_OF_TWO = 32, 4
 
 # What training takes on one sample, in float64, for each unit's activation and for each weight.
 SECONDS_OF_UNIT, SECONDS_OF_PRODUCT = 0.6e-9, 0.1e-9
@@ -378,8 +379,8 @@ def _pair(trained: Sequence[npt.NDArray[np.int64]]) -> None:
             record[layout.LAYER_KIND] == before[layout.LAYER_KIND] == layout.DENSE
             and record[layout.LAYER_OUTPUTS] == 1
             and before[layout.LAYER_INPUTS] <= MOST_INPUTS_OF_TWO
+            and before[layout.LAYER_OUTPUTS] % UNITS_OF_TWO == 0
             and bool(record[layout.LAYER_TRAINED] and before[layout.LAYER_TRAINED])
-            and not before[layout.LAYER_PAIRED]
         )
 
 

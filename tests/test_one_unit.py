@@ -10,17 +10,8 @@ from fastnn import plan
 from fastnn.kernels import layout
 from tests.marks import slow
 
-SIZES = [
-    (1, 1, 1),
-    (2, 4, 1),
-    (3, 5, 1),
-    (4, 8, 1),
-    (7, 11, 1),
-    (32, 6, 1),
-    (2, 3, 5, 1),
-    (5, 4, 1, 3, 1),
-    (3, 2, 1, 1),
-]
+SIZES = [(1, 4, 1), (2, 4, 1), (3, 8, 1), (4, 8, 1), (7, 12, 1), (32, 4, 1)]
+SIZES += [(2, 3, 4, 1), (1, 2, 8, 1), (5, 4, 1, 3, 1), (5, 4, 1, 8, 1)]
 
 
 @pytest.fixture
@@ -60,9 +51,10 @@ def test_gradients_have_the_same_bits(rng, one_by_one, sizes, dtype):
         np.testing.assert_array_equal(gradient, expected)
 
 
-def test_many_inputs_go_back_one_by_one(rng, one_by_one):
-    net = fastnn.mlp([plan.MOST_INPUTS_OF_TWO + 1, 4, 1], seed=1)
-    X, y = rows(rng, 40, net.inputs, "float64")
+@pytest.mark.parametrize("sizes", [(plan.MOST_INPUTS_OF_TWO + 1, 4, 1), (2, 5, 1), (2, 4, 2), (2, 1)], ids=str)
+def test_others_go_back_one_by_one(rng, one_by_one, sizes):
+    net = fastnn.mlp(sizes, seed=1)
+    X, y = rng.standard_normal((40, net.inputs)), rng.standard_normal((40, net.outputs))
     assert one_by_one(lambda: net.loss_and_gradient(X, y))[1] == 0
 
 
@@ -71,7 +63,7 @@ def test_frozen_layers_stay_and_the_others_go_as_they_would(rng, one_by_one, fro
     X, y = rows(rng, 500, 2, "float64")
 
     def fit():
-        layers = [fastnn.Dense(u, "tanh", trainable=i not in frozen) for i, u in enumerate((3, 5, 1))]
+        layers = [fastnn.Dense(u, "tanh", trainable=i not in frozen) for i, u in enumerate((3, 4, 1))]
         net = fastnn.Sequential(layers, inputs=2, seed=3)
         before = net.parameters.copy()
         net.fit(X, y, epochs=5, optimizer=fastnn.SGD(0.1, momentum=0.5))

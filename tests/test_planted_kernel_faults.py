@@ -20,7 +20,7 @@ def compare():
     compare_runs(p, 1e-9, epochs=2, batch_size=8, optimizer=call("SGD", 0.01, momentum=0.9))
     # More rows than a tile has; and layers of one unit, which go back with those before them.
     compare_gradients(problem(np.random.default_rng(1), (1, 3, 2), 900))
-    compare_gradients(problem(np.random.default_rng(1), (3, 2, 3, 1), 900))
+    compare_gradients(problem(np.random.default_rng(1), (3, 2, 4, 1), 900))
 
 def layers(of):
     return [of.Dense(4, "tanh", l1=0.01, max_norm=0.9), of.LayerNormalization(0.01), of.Dropout(0.25),

@@ -249,37 +249,23 @@ def _two_block(
         put_totals(db2, 1, bias_sums2, ONE, add)
 
 
-@inlined
-def _two_columns(
-    rows: tuple, weights: Any, gradients: tuple, shape: tuple, inputs: int, flags: tuple, u: int, units: tuple
-) -> None:
-    """Of ``backward_two``, a few units of the first layer, from u on, and all its inputs."""
-    (x, y, dx, d), (dw, db, dw2, db2), (add, keep) = rows, gradients, flags
-    at = u * shape[0]
-    rows_u, w = (x, offset(y, at), offset(dx, at), d), offset(weights, u)
-    gradients_u = offset(dw, u), offset(db, u), offset(dw2, u), db2
-    flags_u = add, keep or inputs > 2, u == 0
-    if inputs >= 2:
-        _two_block(rows_u, w, gradients_u, shape, flags_u, TWO, units)
-        _weights_rows(x, rows_u[2], gradients_u[0], shape, 2, inputs, add, units)
-    else:
-        _two_block(rows_u, w, gradients_u, shape, flags_u, ONE, units)
-
-
 @kernel
 def backward_two(rows: tuple, weights: Any, gradients: tuple, shape: tuple, inputs: int, flags: tuple) -> None:
     """The same for a layer and the one behind it, of one unit, together; shape is (stride, S, O) of the first.
 
-    ``rows`` are the first layer's x (I, S) and y (O, S), the derivatives dx (O, S) of its activation, and d (S),
-    the gradient by the second's z. ``gradients``, by the first's weights (I, O) and bias (O) and by the second's
-    weights (O) and bias, are overwritten (or added to); each has the bits that the functions above give it. flags
-    are (add, keep): to keep dx multiplied by weights·d; if not, it holds anything.
+    O is a multiple of 4. ``rows`` are the first layer's x (I, S) and y (O, S), the derivatives dx (O, S) of its
+    activation, and d (S), the gradient by the second's z. ``gradients``, by the first's weights (I, O) and bias
+    (O) and by the second's weights (O) and bias, are overwritten (or added to); each has the bits that the
+    functions above give it. flags are (add, keep): to keep dx multiplied by weights·d; if not, it holds anything.
     """
-    u = 0
-    while u < shape[2]:
-        if u + 4 <= shape[2]:
-            _two_columns(rows, weights, gradients, shape, inputs, flags, u, FOUR)
-            u += 4
+    (x, y, dx, d), (dw, db, dw2, db2), (add, keep) = rows, gradients, flags
+    for u in range(0, shape[2], 4):
+        at = u * shape[0]
+        rows_u, w = (x, offset(y, at), offset(dx, at), d), offset(weights, u)
+        gradients_u = offset(dw, u), offset(db, u), offset(dw2, u), db2
+        flags_u = add, keep or inputs > 2, u == 0
+        if inputs >= 2:
+            _two_block(rows_u, w, gradients_u, shape, flags_u, TWO, FOUR)
+            _weights_rows(x, rows_u[2], gradients_u[0], shape, 2, inputs, add, FOUR)
         else:
-            _two_columns(rows, weights, gradients, shape, inputs, flags, u, ONE)
-            u += 1
+            _two_block(rows_u, w, gradients_u, shape, flags_u, ONE, FOUR)

@@ -55,7 +55,7 @@ from fastnn.kernels.vectors import finite
 FEW_COLUMNS = (1, 2, 4)
 
 
-@inlined
+@kernel
 def _lay_out_few(source: Any, count: int, target: Any, stride: int, rows: int) -> None:
     """Overwrite rows of a tile (F, n) with the source's (n, F); F is in FEW_COLUMNS, n whole vectors."""
     lanes = width(target)
