@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastnn import parts
 from fastnn.activations import Activation
-from fastnn.kernels import activations, bounds, layout, regularizing_layers, stochastic
+from fastnn.kernels import activations, bounds, dense, layout, regularizing_layers, stochastic
 from fastnn.kernels.simd import LANES, VECTOR_BYTES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
@@ -29,11 +29,6 @@ CACHE_BYTES = 1 << 20
 # Rows of a batch that are gone through one by one, with lanes across units. Three take as long either way in small
 # networks, and more are faster with lanes across samples (measured from [2, 4, 1] to [64, 64, 10]).
 MOST_SINGLE = 2
-
-# A layer of one unit and the one before it go back together if that has so few inputs that their rows stay in the
-# cache from unit to unit. Only a multiple of so many units: what the others would gain is not worth a longer
-# compilation for all.
-MOST_INPUTS_OF_TWO, UNITS_OF_TWO = 32, 4
 
 # What training takes on one sample, in float64, for each unit's activation and for each weight.
 SECONDS_OF_UNIT, SECONDS_OF_PRODUCT = 0.6e-9, 0.1e-9
@@ -378,8 +373,8 @@ def _pair(trained: Sequence[npt.NDArray[np.int64]]) -> None:
         record[layout.LAYER_PAIRED] = (
             record[layout.LAYER_KIND] == before[layout.LAYER_KIND] == layout.DENSE
             and record[layout.LAYER_OUTPUTS] == 1
-            and before[layout.LAYER_INPUTS] <= MOST_INPUTS_OF_TWO
-            and before[layout.LAYER_OUTPUTS] % UNITS_OF_TWO == 0
+            and before[layout.LAYER_INPUTS] <= dense.INPUT_BLOCK
+            and before[layout.LAYER_OUTPUTS] % dense.PAIR_BLOCK == 0
             and bool(record[layout.LAYER_TRAINED] and before[layout.LAYER_TRAINED])
         )
 
@@ -519,10 +514,10 @@ def _tile_of(
     """
     row_bytes = min(most_bytes, max(LEAST_ROW_BYTES, TILE_BYTES // scratch_rows))
     tiles = -(-batch // (row_bytes // dtype.itemsize))
-    worth_two = [
+    worth_two = any(
         batch * seconds > taken and batch > (2 * vectors - 1) * LANES[dtype] for taken, vectors in WORTH_TWO
-    ]
-    if tiles > 1 or any(worth_two):
+    )
+    if tiles > 1 or worth_two:
         tiles += tiles % 2  # so that two threads have the same to do
     tile = whole_vectors(-(-batch // tiles), dtype)
     # Rows at a distance of an even number of registers compete for the same places in the cache.

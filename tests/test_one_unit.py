@@ -7,7 +7,7 @@ import pytest
 
 import fastnn
 from fastnn import plan
-from fastnn.kernels import layout
+from fastnn.kernels import dense, layout
 from tests.marks import slow
 
 SIZES = [(1, 4, 1), (2, 4, 1), (3, 8, 1), (4, 8, 1), (7, 12, 1), (32, 4, 1)]
@@ -51,7 +51,7 @@ def test_gradients_have_the_same_bits(rng, one_by_one, sizes, dtype):
         np.testing.assert_array_equal(gradient, expected)
 
 
-@pytest.mark.parametrize("sizes", [(plan.MOST_INPUTS_OF_TWO + 1, 4, 1), (2, 5, 1), (2, 4, 2), (2, 1)], ids=str)
+@pytest.mark.parametrize("sizes", [(dense.INPUT_BLOCK + 1, 4, 1), (2, 5, 1), (2, 4, 2), (2, 1)], ids=str)
 def test_others_go_back_one_by_one(rng, one_by_one, sizes):
     net = fastnn.mlp(sizes, seed=1)
     X, y = rng.standard_normal((40, net.inputs)), rng.standard_normal((40, net.outputs))

@@ -44,6 +44,10 @@ PANEL = PANEL_VECTORS * PANEL_TERMS
 # Inputs whose rows stay in the cache while the gradient by their weights is computed for all outputs.
 INPUT_BLOCK = 32
 
+# Units that ``backward_two`` does at a time: the first of the two layers has a multiple of them. What other
+# numbers would gain is not worth a longer compilation for all.
+PAIR_BLOCK = len(FOUR)
+
 
 @inlined
 def _block(
@@ -253,13 +257,13 @@ def _two_block(
 def backward_two(rows: tuple, weights: Any, gradients: tuple, shape: tuple, inputs: int, flags: tuple) -> None:
     """The same for a layer and the one behind it, of one unit, together; shape is (stride, S, O) of the first.
 
-    O is a multiple of 4. ``rows`` are the first layer's x (I, S) and y (O, S), the derivatives dx (O, S) of its
-    activation, and d (S), the gradient by the second's z. ``gradients``, by the first's weights (I, O) and bias
-    (O) and by the second's weights (O) and bias, are overwritten (or added to); each has the bits that the
+    O is a multiple of PAIR_BLOCK. ``rows`` are the first layer's x (I, S) and y (O, S), the derivatives dx (O, S)
+    of its activation, and d (S), the gradient by the second's z. ``gradients``, by the first's weights (I, O) and
+    bias (O) and by the second's weights (O) and bias, are overwritten (or added to); each has the bits that the
     functions above give it. flags are (add, keep): to keep dx multiplied by weights·d; if not, it holds anything.
     """
     (x, y, dx, d), (dw, db, dw2, db2), (add, keep) = rows, gradients, flags
-    for u in range(0, shape[2], 4):
+    for u in range(0, shape[2], PAIR_BLOCK):
         at = u * shape[0]
         rows_u, w = (x, offset(y, at), offset(dx, at), d), offset(weights, u)
         gradients_u = offset(dw, u), offset(db, u), offset(dw2, u), db2

@@ -148,7 +148,7 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
     else:
         given = first + plan[SHIFT]
         given_x, given_t = offset(data[0], given * plan[INPUTS]), offset(data[1], given * plan[OUTPUTS])
-        _gather(plan, data, order, places, scratch, first + plan[SHIFT], count)
+        _gather(plan, data, order, places, scratch, given, count)
         x = offset(scratch, plan[INPUT_ROW] * stride)
         t = offset(scratch, plan[TARGET_ROW] * stride)
         w = offset(scratch, plan[WEIGHT_ROW] * stride)

@@ -52,7 +52,7 @@ from fastnn.kernels.simd import (
 )
 from fastnn.kernels.vectors import finite
 
-FEW_COLUMNS = (1, 2, 4)
+FEW_COLUMNS = (1, 2, 4)  # numbers of columns that registers are quick to take apart
 
 
 @kernel
@@ -115,17 +115,30 @@ def say(y: Any, stride: int, samples: int, outputs: int, said: Any) -> None:
 
 
 @kernel
-def _lay_out_inputs(plan: Any, inputs: Any, places: Any, scratch: Any, start: int, used: int) -> int:
-    """Lay ``used`` rows of the inputs out in scratch, sample beside sample; the samples, in whole vectors.
+def _forward(
+    plan: Any,
+    numbers: Any,
+    parameters: Any,
+    inputs: Any,
+    places: Any,
+    scratch: Any,
+    start: int,
+    used: int,
+    training: bool,
+) -> tuple:
+    """Lay ``used`` rows of the inputs out in scratch and take them through the network: (samples, outputs).
 
-    The last row fills up the last vector. Overwrites the places with the numbers of the rows.
+    These are whole vectors, the last of which the last row fills up, and where ``tile.forward`` has put the
+    outputs. Overwrites the places with the numbers of the rows.
     """
     stride, lanes = plan[STRIDE], width(scratch)
+    x, given = offset(scratch, plan[INPUT_ROW] * stride), offset(inputs, start * plan[INPUTS])
     samples = (used + lanes - 1) // lanes * lanes
     for s in range(samples):
         places[s] = start + min(s, used - 1)
-    lay_out(inputs, places, used, plan[INPUTS], offset(scratch, plan[INPUT_ROW] * stride), stride, samples)
-    return samples
+    lay_out(inputs, places, used, plan[INPUTS], x, stride, samples)
+    at = plan, plan[EPOCHS]
+    return samples, tile.forward(plan, numbers, parameters, x, given, scratch, samples, training, at)
 
 
 @kernel
@@ -151,12 +164,10 @@ def predict(
         used = min(plan[TILE], plan[SAMPLES] - start)
         if used <= 0:
             break
-        samples = _lay_out_inputs(plan, inputs, places, scratch, start, used)
+        samples, y = _forward(plan, numbers, parameters, inputs, places, scratch, start, used, False)
         for f in range(plan[INPUTS]):
             if not finite(offset(x, f * stride), samples):
                 flaw[0] = 1
-        given = offset(inputs, start * plan[INPUTS])
-        y = tile.forward(plan, numbers, parameters, x, given, scratch, samples, False, (plan, plan[EPOCHS]))
         for s in range(used):
             scatter(y, stride, s, outputs, start + s, units)
 
@@ -238,12 +249,9 @@ def jacobian(
     stride, features = plan[STRIDE], plan[INPUTS]
     (start_of, many), places = outputs, on_stack(plan, plan[TILE])
     one, two, zero = work
-    x = offset(scratch, plan[INPUT_ROW] * stride)
     for start in range(first, first + count, plan[TILE]):
         used = min(plan[TILE], first + count - start)
-        samples = _lay_out_inputs(plan, inputs, places, scratch, start, used)
-        given = offset(inputs, start * plan[INPUTS])
-        tile.forward(plan, numbers, parameters, x, given, scratch, samples, True, (plan, plan[EPOCHS]))
+        samples, _ = _forward(plan, numbers, parameters, inputs, places, scratch, start, used, True)
         for m in range(many):
             dx = _input_gradient(plan, parameters, scratch, (one, two), zero, samples, start_of + m)
             for s in range(used):
