@@ -148,6 +148,21 @@ def test_total(rng, dtype):
     assert compiled[0] == pytest.approx(float(a.sum()), rel=1e-5)
 
 
+def test_all_zero(dtype):
+    lanes = LANES[np.dtype(dtype)]
+
+    def program(p, out):
+        out[0] = 1.0 if simd.all_zero(load(p, 0)) else 0.0
+
+    for number in (0.0, -0.0, 1e-45, -1.0, np.inf, np.nan):
+        for lane in (0, lanes - 1):
+            a, compiled, meant = np.zeros(lanes, dtype), np.zeros(1, dtype), np.zeros(1, dtype)
+            a[lane] = number
+            run_compiled(program, a, compiled)
+            program(a, meant)
+            assert compiled[0] == meant[0] == (a[lane] == 0.0), (number, lane)
+
+
 # Memory and blocks -----------------------------------------------------------------------------------
 
 CELLS = 4096  # more than any program below looks at

@@ -25,7 +25,18 @@ from typing import Any
 
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import MOVED, NOT_FINITE
-from fastnn.kernels.simd import fill, fma, load, maximum, minimum, select, square_root, store, total, width
+from fastnn.kernels.simd import (
+    all_zero,
+    fill,
+    fma,
+    load,
+    maximum,
+    minimum,
+    select,
+    square_root,
+    store,
+    width,
+)
 
 
 @inlined
@@ -45,7 +56,7 @@ def _put(p: Any, previous: Any, i: int, before: Any, after: Any, check: Any) -> 
 @inlined
 def _moved(check: Any) -> int:
     """The answer, from a sum of 0·p: that is NaN if any p is not finite."""
-    if total(check) == 0.0:
+    if all_zero(check):
         return MOVED
     return NOT_FINITE
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels.jit import kernel
-from fastnn.kernels.simd import absolute, fill, fma, load, select, store, total, width
+from fastnn.kernels.simd import absolute, all_zero, fill, fma, load, select, store, total, width
 
 
 @kernel
@@ -48,7 +48,7 @@ def finite(a: Any, count: int) -> bool:
     check = fill(load(a, 0), 0.0)
     for i in range(0, count, width(a)):
         check = fma(0.0, load(a, i), check)
-    return total(check) == 0.0
+    return all_zero(check)
 
 
 @kernel
@@ -57,4 +57,4 @@ def within(a: Any, bound: float, count: int) -> bool:
     beyond = fill(load(a, 0), 0.0)
     for i in range(0, count, width(a)):
         beyond = beyond + select(absolute(load(a, i)) > bound, fill(beyond, 1.0), 0.0)
-    return total(beyond) == 0.0
+    return all_zero(beyond)

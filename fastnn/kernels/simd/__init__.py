@@ -17,6 +17,7 @@ from fastnn.kernels.simd.addresses import on_heap as on_heap
 from fastnn.kernels.simd.addresses import on_stack as on_stack
 from fastnn.kernels.simd.addresses import release as release
 from fastnn.kernels.simd.arithmetic import absolute as absolute
+from fastnn.kernels.simd.arithmetic import all_zero as all_zero
 from fastnn.kernels.simd.arithmetic import copy_sign as copy_sign
 from fastnn.kernels.simd.arithmetic import fill as fill
 from fastnn.kernels.simd.arithmetic import fma as fma

@@ -209,3 +209,16 @@ def emit_total(builder: Any, lanes: Any) -> Any:
 @compiled_form(total, lambda lanes: lanes.dtype if isinstance(lanes, Lanes) else None, Lanes)
 def _total(context, builder, sig, args):
     return emit_total(builder, args[0])
+
+
+def all_zero(lanes: Any) -> bool:
+    """Whether every lane is 0, which NaN is not."""
+    return bool(np.all(lanes == 0.0))
+
+
+@compiled_form(all_zero, lambda lanes: types.boolean if isinstance(lanes, Lanes) else None, Lanes)
+def _all_zero(context, builder, sig, args):
+    (lanes,) = args
+    found = builder.fcmp_ordered("==", lanes, ir.Constant(lanes.type, [0.0] * lanes.type.count))
+    bits = ir.IntType(lanes.type.count)
+    return builder.icmp_unsigned("==", builder.bitcast(found, bits), bits(-1))
