@@ -29,14 +29,38 @@ FLAGS: dict[str, Any] = {
 
 
 class _KernelLibrary(JITCodeLibrary):
-    """A function and what it calls, to be linked into an entry function; no machine code of its own."""
+    """One function, to be linked into entry functions with all it calls; no machine code of its own.
 
-    def _optimize_final_module(self) -> None:
-        pass
+    Numba would copy what a function calls into its library, and so again into that of each caller's caller.
+    """
 
-    def _finalize_final_module(self) -> None:
+    def finalize(self) -> None:
+        self._raise_if_finalized()
         self._finalize_dynamic_globals()
+        for function in self._final_module.functions:
+            if not function.is_declaration:
+                function.linkage = "linkonce_odr"  # may stand in several libraries
         self._finalized = True
+
+    def _called(self, seen: dict[Any, None]) -> None:
+        """Add all that is called to what was seen, in an order in which callers come first."""
+        for library in self._linking_libraries:
+            if library not in seen:
+                seen[library] = None
+                if isinstance(library, _KernelLibrary):
+                    library._called(seen)
+
+    def _get_module_for_linking(self) -> Any:
+        if self._shared_module is None:
+            called: dict[Any, None] = {}
+            self._called(called)
+            self._shared_module = self._final_module.clone()
+            for library in called:
+                own = isinstance(library, _KernelLibrary)
+                module = library._final_module if own else library._get_module_for_linking()
+                # What nothing calls so far is left out: therefore the order.
+                self._shared_module.link_in(module, preserve=True)
+        return self._shared_module
 
 
 class _Refusal(dict[Any, Any]):
@@ -99,6 +123,7 @@ class _KernelCompiler(Compiler):  # type: ignore[misc]
             if each.__name__ not in UNUSED_PASSES
         ]
         pipeline.finalize()
+        pipeline._ENFORCING = False  # not to check again after each pass what it has made
         return [pipeline]
 
 
