@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import importlib
 import os
@@ -218,16 +219,40 @@ def digest_of_sources() -> str:
 
 
 class _Preparations:
-    """Of one process: one thread at a time, and how deep it is in preparations within each other."""
+    """Of one process: one thread at a time, and whether one is in the midst of it."""
 
     def __init__(self) -> None:
-        self.process = os.getpid()
         self.lock = threading.RLock()
-        self.depth = 0
+        self.under_way = False
+        self.collected = False  # whether garbage was, before
+
+    def pause_collection(self) -> None:
+        """The compiler makes very many objects that stay: a tenth of its time went to looking for garbage."""
+        self.collected = gc.isenabled()
+        gc.disable()
+
+    def resume_collection(self) -> None:
+        """As it was before."""
+        if self.collected:
+            self.collected = False
+            gc.enable()
 
 
 _preparations = _Preparations()
 _spent = threading.local()
+
+
+def _begin_anew() -> None:
+    """In a child, maybe forked while a thread that is not here was preparing something."""
+    global _preparations
+    _preparations.resume_collection()
+    _preparations = _Preparations()
+
+
+@functools.cache
+def _watch_forks() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_begin_anew)
 
 
 def seconds_spent() -> float:
@@ -272,25 +297,25 @@ class _Notice(event.Listener):  # type: ignore[misc]
 @contextmanager
 def preparing(what: str, dtype: np.dtype[Any], usual: str) -> Iterator[None]:
     """One thread at a time; and if it takes long, say on stderr what is going on."""
-    global _preparations
-    if _preparations.process != os.getpid():  # forked, maybe while a thread that is not here had the lock
-        _preparations = _Preparations()
+    _watch_forks()
     mine = _preparations
     start = time.perf_counter()
     with mine.lock:
-        if mine.depth > 0:  # one notice is enough
+        if mine.under_way:  # one notice is enough
             yield
             return
-        mine.depth += 1
         notice = _Notice(
             f"fastnn: compiling {what} for {dtype}; "
             f"this takes {usual}, once on this machine (the result is kept on disk)"
         )
         try:
+            mine.under_way = True
+            mine.pause_collection()
             with event.install_listener("numba:compile", notice):
                 yield
         finally:
-            mine.depth -= 1
+            mine.resume_collection()
+            mine.under_way = False
             notice.stop()
             _spent.seconds = seconds_spent() + time.perf_counter() - start
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shutil
@@ -237,6 +238,25 @@ def test_edited_kernel_is_compiled_anew(run_python, tmp_path):
     assert edited != source
     path.write_text(edited, encoding="utf-8")
     assert predict() == (-2.0, 0)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_is_collected_as_before_once_things_are_compiled(collects):
+    def interrupted():
+        with compiled.preparing("this", np.dtype("float64"), "long"):
+            with compiled.preparing("that", np.dtype("float64"), "long"):
+                assert not gc.isenabled()
+            assert not gc.isenabled()
+            raise KeyboardInterrupt
+
+    try:
+        if not collects:
+            gc.disable()
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()
 
 
 FIT = """
