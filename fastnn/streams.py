@@ -282,8 +282,8 @@ def are_blocks(X: Any) -> bool:
         return False
     if isinstance(X, Iterator):
         raise TypeError(
-            f"X is {checks.shown(X)}, which can be gone through only once, and rows are read once to be checked "
-            "and once in each epoch; a list of blocks, or an object whose __iter__ begins anew, is needed"
+            f"X is {checks.shown(X)}, which can be gone through only once, and rows are read once to be checked, "
+            "and then again; a list of blocks, or an object whose __iter__ begins anew, is needed"
         )
     return True
 

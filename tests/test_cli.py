@@ -813,19 +813,25 @@ def test_warmup_compiles_nothing_that_cannot_be_kept(run, monkeypatch):
 
 @pytest.mark.compiled
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
-def test_an_interrupted_warmup_waits_for_no_compilation(run, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupted_warmup_waits_for_no_compilation(monkeypatch, capfd, threads):
+    monkeypatch.setenv("FASTNN_NUM_THREADS", str(threads))
     begun = []
 
     def interrupt(futures):
         begun.extend(active_children())
+        for process in begun:  # as a terminal does
+            os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.3)  # they are importing
         raise KeyboardInterrupt
 
     monkeypatch.setattr(warmup, "as_completed", interrupt)
-    assert run("warmup", "--dtype", "float32") == (130, "", "fastnn: interrupted\n")
+    assert main(["warmup", "--dtype", "float32"]) == 130
     give_up = time.monotonic() + 60
     while any(process.exitcode is None for process in begun) and time.monotonic() < give_up:
         time.sleep(0.01)
-    assert {process.exitcode for process in begun} == {-signal.SIGTERM}
+    assert [process.exitcode for process in begun] == [-signal.SIGTERM] * threads
+    assert capfd.readouterr() == ("", "fastnn: interrupted\n")  # of them all
 
 
 @pytest.mark.compiled

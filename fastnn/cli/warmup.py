@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import signal
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     folder = compiled.train.folder()
     wanted = [(kind, dtype) for kind in (LOOPS, PARTS) for dtype in DTYPES if options.dtype in (dtype, "all")]
     start = time.perf_counter()
-    found = _all(wanted, min(threads.cores(), len(wanted)))
+    found = _all(wanted, min(threads.allowed(), len(wanted)))
     seconds = time.perf_counter() - start
     for message in dict.fromkeys(done.warning for done in found if done.warning):
         print(f"fastnn: {message}", file=sys.stderr)
@@ -90,7 +92,9 @@ def _all(wanted: list[tuple[str, str]], processes: int) -> list[Done]:
     others = active_children()
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         try:
-            for future in as_completed([pool.submit(prepare, kind, dtype) for kind, dtype in wanted]):
+            with _ctrl_c_held_back():
+                futures = [pool.submit(prepare, kind, dtype) for kind, dtype in wanted]
+            for future in as_completed(futures):
                 done = future.result()
                 found.append(done)
                 how = "compiled" if done.compiled else "ready"
@@ -105,6 +109,19 @@ def _all(wanted: list[tuple[str, str]], processes: int) -> list[Done]:
                     process.terminate()  # by itself it would compile to the end first
             raise
     return found
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Until the end, and for good from processes that begin meanwhile: it is this one that ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def prepare(kind: str, dtype: str) -> Done:
