@@ -10,6 +10,7 @@ LEAST_LOOKED_AT = 64 << 20  # bytes: there are always as many, and to look takes
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
+CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
 
 
 def shown(count: int) -> str:
@@ -56,13 +57,29 @@ def _of_machine() -> Iterator[int]:
             return
 
 
+def control_groups(controller: str, process: Path, root: Path) -> Iterator[Path]:
+    """Folders of a process's control groups that bound something, and of all groups around them."""
+    try:
+        lines = process.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        _, controllers, inner = line.split(":", 2)
+        if controllers != "" and controller not in controllers.split(","):
+            continue
+        mounted = root / controllers
+        folder = mounted / inner.lstrip("/")
+        yield from (place for place in (folder, *folder.parents) if place.is_relative_to(mounted))
+
+
 def _of_cgroup() -> Iterator[int]:
-    """What a container's bounds leave, swap not included; pages of files can be given up."""
-    for folder, most, used, inactive in (
-        (CGROUP, "memory.max", "memory.current", "inactive_file"),
-        (CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        yield from _left_of(folder / most, folder / used, folder / "memory.stat", inactive)
+    """What the bounds of containers and jobs leave, swap not included; pages of files can be given up."""
+    for folder in control_groups("memory", CGROUP_OF_PROCESS, CGROUP):
+        for most, used, inactive in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            yield from _left_of(folder / most, folder / used, folder / "memory.stat", inactive)
 
 
 def _left_of(most: Path, used: Path, stat: Path, inactive: str) -> Iterator[int]:

@@ -20,7 +20,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import checks
+from fastnn import checks, memory
 
 MOST_THREADS = 1024
 VARIABLE = "FASTNN_NUM_THREADS"
@@ -65,26 +65,14 @@ def cores() -> int:
 @functools.cache
 def _quota() -> int:
     """Cores of the control group's quota, rounded up; MOST_THREADS where there is none."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return MOST_THREADS
-    return min([MOST_THREADS, *_quotas(lines, Path("/sys/fs/cgroup"))])
+    return min([MOST_THREADS, *_quotas(memory.CGROUP_OF_PROCESS, memory.CGROUP)])
 
 
-def _quotas(lines: list[str], root: Path) -> Iterator[int]:
-    """Those of a process's control groups, given as in /proc/self/cgroup, and of all groups around them."""
-    for line in lines:
-        _, controllers, inner = line.split(":", 2)
-        mounted = root if controllers == "" else root / controllers
-        if controllers != "" and "cpu" not in controllers.split(","):
-            continue
-        folder = mounted / inner.lstrip("/")
-        for place in (folder, *folder.parents):
-            if not place.is_relative_to(mounted):
-                break
-            with contextlib.suppress(OSError, ValueError, IndexError, ZeroDivisionError):
-                yield _quota_of(place)
+def _quotas(process: Path, root: Path) -> Iterator[int]:
+    """Those of a process's control groups, which a file tells, and of all groups around them."""
+    for folder in memory.control_groups("cpu", process, root):
+        with contextlib.suppress(OSError, ValueError, IndexError, ZeroDivisionError):
+            yield _quota_of(folder)
 
 
 def _quota_of(folder: Path) -> int:

@@ -357,7 +357,9 @@ def test_what_the_environment_says(monkeypatch):
     assert threads.allowed() == 5
     assert threads.allowed(3) == 3  # an argument goes before it
     monkeypatch.setenv("FASTNN_NUM_THREADS", "")
-    assert threads.allowed() == (min(threads.cores(), threads.allowed()) if JIT else 1)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "cores", lambda: 8)
+    assert threads.allowed() == (8 if JIT else 1)
     monkeypatch.setenv("FASTNN_NUM_THREADS", "many")
     with pytest.raises(ValueError, match="FASTNN_NUM_THREADS is 'many'; a whole number from 1 to 1024 is needed"):
         fastnn.mlp([2, 1]).fit([[1, 2]], [1])
@@ -414,14 +416,18 @@ def test_quota_of_control_groups(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "cpu.max").write_text("150000 100000\n")
     (tmp_path / "a" / "b" / "cpu.max").write_text("max 100000\n")
-    assert list(threads._quotas(["0::/a/b"], tmp_path)) == [2]  # of the group around it, rounded up
+    process = tmp_path / "process"
+    process.write_text("0::/a/b\n")
+    assert list(threads._quotas(process, tmp_path)) == [2]  # of the group around it, rounded up
     old = tmp_path / "cpu,cpuacct" / "job"
     old.mkdir(parents=True)
     (old / "cpu.cfs_quota_us").write_text("300000")
     (old / "cpu.cfs_period_us").write_text("100000")
-    assert list(threads._quotas(["4:cpu,cpuacct:/job", "3:memory:/job"], tmp_path)) == [3]
+    process.write_text("4:cpu,cpuacct:/job\n3:memory:/job\n")
+    assert list(threads._quotas(process, tmp_path)) == [3]
     (old / "cpu.cfs_quota_us").write_text("-1")
-    assert list(threads._quotas(["4:cpu,cpuacct:/job"], tmp_path)) == []
+    assert list(threads._quotas(process, tmp_path)) == []
+    assert list(threads._quotas(tmp_path / "none", tmp_path)) == []
 
 
 def test_fits_side_by_side_share_the_cores(monkeypatch):
