@@ -785,7 +785,8 @@ def test_warmup_compiles_what_later_processes_need(run_python, tmp_path):
         "net = fastnn.mlp([1, 3, 2], activation='tanh', output='softmax', dtype='float32')\n"
         "with event.install_recorder('numba:compile') as recorder:\n"
         "    net.fit([[1.0], [2.0]], [0, 1], loss='cross_entropy', optimizer='adam', metrics=['accuracy'])\n"
-        "    net.predict([[1.0]])\n"
+        "    net.predict([[1.0]]), net.predict([[1.0], [2.0]])\n"
+        "    net.evaluate([[1.0], [2.0]], [0, 1], loss='cross_entropy')\n"
         "print(len(recorder.buffer))\n",
         NUMBA_CACHE_DIR=str(tmp_path),
     )

@@ -147,6 +147,8 @@ def _prepare_loops(dtype: str) -> None:
     net = fastnn.mlp([1, 1], dtype=dtype)
     net.fit([[0.0], [1.0]], [0.0, 1.0], validation_split=0.5)
     net.predict([[0.0]])
+    net.predict([[0.0], [1.0]])
+    net.evaluate([[0.0], [1.0]], [0.0, 1.0])
 
 
 def _prepare_parts(dtype: str) -> None:
