@@ -39,7 +39,9 @@ class EarlyStopping:
         "val_loss", or "loss" for a fit without validation rows.
     patience : epochs without a better value, a whole number from 1 on.
     min_delta : better is what is better by more than this; 0 or more.
-    restore_best : whether the network gets the best epoch's parameters back when the fit has ended by itself.
+    restore_best : whether the network gets the parameters back that it had after the best epoch, when the fit has
+        ended by itself. As in Keras, a value of the training rows is from before the epoch's updates (or from
+        between them), that of validation rows from after them.
 
     Raises
     ------

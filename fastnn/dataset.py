@@ -182,6 +182,10 @@ class Kept:
     def __init__(self) -> None:
         self._made: dict[Any, tuple[Any, Any]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy makes its own: the keys are ids of objects of this one."""
+        return {**self.__dict__, "_made": {}}
+
     def once(self, make: Callable[..., T], *arguments: Any) -> T:
         """``make(*arguments)``, made once for the same objects, or for equal ones of BY_VALUE."""
         key = make, *(each if isinstance(each, BY_VALUE) else id(each) for each in arguments)
@@ -286,5 +290,7 @@ def rows_of(
 
 
 def _own(array: Array, given: Any) -> Array:
-    """The array, or a copy if it is still the caller's, who may change it later."""
-    return array.copy() if np.may_share_memory(array, np.asarray(given)) else array
+    """The array, or a copy if it is still the caller's, who may change it later; not to be written to."""
+    own = array.copy() if np.may_share_memory(array, np.asarray(given)) else array
+    own.flags.writeable = False
+    return own

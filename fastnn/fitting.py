@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -59,17 +59,18 @@ def fit(
 ) -> History:
     """Train the network.
 
-    Ctrl-C ends it within a fraction of a second; the parameters are then those of the last finished update,
-    and ``history`` tells how far it got. If the loss is no longer finite, the fit ends with a warning and
-    the last finite parameters.
+    Ctrl-C ends it within a fraction of a second (once a metric of all rows, or a step of LevenbergMarquardt, is
+    done); the parameters are then those of the last finished update, and ``history`` tells how far it got. If the
+    loss is no longer finite, the fit ends with a warning and the last finite parameters.
 
     Parameters
     ----------
     X : (n, inputs) numbers, or a Dataset in place of X, y and sample_weight; or blocks: an iterable of (X, y) or
         (X, y, sample_weight), as many rows in each as one likes. It is gone through once before anything is
         changed, to check and to count the rows (once more for metrics, and for a checkpoint), and then in each
-        epoch, by a thread of its own; so its ``__iter__`` has to begin anew each time, with the same rows. Blocks
-        are read in their order: with a ``batch_size`` they need ``shuffle=False``.
+        epoch, by a thread of its own, or only once if there is room for all its rows; so its ``__iter__`` has to
+        begin anew each time, with the same rows in the same order. With a ``batch_size`` blocks need
+        ``shuffle=False``.
     y : (n,) or (n, outputs) targets; for loss "cross_entropy" labels (n,) or class shares (n, outputs).
     epochs : passes over the data. Of LBFGS and LevenbergMarquardt, iterations.
     batch_size : rows for one update. None is batch gradient descent: one update an epoch, with all rows;
@@ -271,6 +272,7 @@ def ask(
 
     With ``kept`` all rows are to be in memory, and those that it has are not made again.
     """
+    metrics = listed(metrics)
     chosen = optimizer_of(optimizer)
     rows_of_batch = None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1)
     options = training.Options(
@@ -330,6 +332,11 @@ def ask(
     options = replace(options, metrics=_metrics(net, metrics, problem.loss, weighted, validation))
     options = replace(options, stopping=_stopping(early_stopping, options.metrics, validation))
     return Asked(problem, weighted, dataset, validation, chosen, options)
+
+
+def listed(names: Any) -> Any:
+    """A list in place of what can be gone through only once, or in no order; else what is given."""
+    return list(names) if isinstance(names, (Iterator, Set)) else names
 
 
 def seed_of(net: Sequential, seed: Any) -> int:

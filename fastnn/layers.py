@@ -17,6 +17,24 @@ Array = npt.NDArray[Any]
 MOST_UNITS = 1_000_000
 
 
+class Fixed:
+    """An attribute that says what something computes, and cannot be set any more when that has been noted."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else vars(instance)[self._name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if instance.is_built:
+            raise AttributeError(
+                f"{self._name} of a {type(instance).__name__} that is built cannot be changed any more; make "
+                f"another one with {self._name}={checks.shown(value)}, and give it the parameters of this one"
+            )
+        vars(instance)[self._name] = value
+
+
 class Layer(ABC):
     """What all layers have.
 
@@ -47,6 +65,11 @@ class Layer(ABC):
     def belongs_to_a_network(self) -> bool:
         """Whether it has its parameters."""
         return self._views is not None
+
+    @property
+    def is_built(self) -> bool:
+        """Whether a network has noted what it computes."""
+        return self.belongs_to_a_network
 
     def _built(self) -> tuple[Array, Array]:
         if self._views is None:
@@ -115,6 +138,10 @@ class Dense(Layer):
     >>> float(net.predict([[2.0, 3.0]])[0, 0])
     0.9990889488055994
     """
+
+    l1 = Fixed()
+    l2 = Fixed()
+    max_norm = Fixed()
 
     def __init__(
         self,
@@ -280,6 +307,8 @@ class Dropout(Layer):
     <Sequential: 3 > 16 relu > dropout 0.2 > 1 identity, 81 parameters, float64>
     """
 
+    rate = Fixed()
+
     def __init__(self, rate: float) -> None:
         super().__init__(trainable=True)
         self.rate = checks.real_number(rate, "rate", least=0.0, below=1.0)
@@ -338,6 +367,8 @@ class LayerNormalization(Layer):
     >>> net.layers[1].gain
     array([1., 1., 1., 1.])
     """
+
+    epsilon = Fixed()
 
     def __init__(self, epsilon: float = 1e-5, *, trainable: bool = True) -> None:
         super().__init__(trainable)

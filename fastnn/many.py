@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastnn import checks, compiled, training
 from fastnn.callbacks import EarlyStopping
 from fastnn.dataset import Dataset, Kept
-from fastnn.fitting import ask, is_shown, seed_of
+from fastnn.fitting import ask, is_shown, listed, seed_of
 from fastnn.history import History
 from fastnn.kernels import layout
 from fastnn.kernels import many as kernels
@@ -218,7 +218,7 @@ metrics, early_stopping, seed : as ``fit`` takes them.
         "class_weight": class_weight,
         "validation_data": validation_data,
         "validation_split": validation_split,
-        "metrics": metrics,
+        "metrics": listed(metrics),
         "early_stopping": early_stopping,
         "seed": seed,
     }
@@ -228,13 +228,13 @@ metrics, early_stopping, seed : as ``fit`` takes them.
                 f"{name} is each() of {len(value.values)} value(s), and there are {len(nets)} networks"
             )
     compiling, start = compiled.seconds_spent(), time.perf_counter()
-    members = _members(nets, arguments)
-    crew = _Crew([member.run for member in members], min(most, len(members)))
-    crew.compile()
-    compile_seconds = compiled.seconds_spent() - compiling
     with contextlib.ExitStack() as stack:
         for net in nets:
             stack.enter_context(net.being_trained())
+        members = _members(nets, arguments)
+        crew = _Crew([member.run for member in members], min(most, len(members)))
+        crew.compile()
+        compile_seconds = compiled.seconds_spent() - compiling
         _run(crew, members, bar, compile_seconds)
     histories = tuple(member.net.history for member in members if member.net.history is not None)
     seconds = time.perf_counter() - start - compile_seconds

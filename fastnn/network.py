@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numba.extending import typeof_impl
 
 from fastnn import checks, files, memory, training
-from fastnn.activations import Activation
+from fastnn.activations import ACTIVATIONS, Activation
 from fastnn.dataset import Dataset, Rows, rows_of
 from fastnn.fitting import fit, rows_or_stream
 from fastnn.handles import Handle
@@ -23,7 +23,7 @@ from fastnn.history import History
 from fastnn.inference import Kept, OneRow
 from fastnn.initializers import Stream
 from fastnn.kernels import layout
-from fastnn.layers import Dense, Dropout, Layer, LayerNormalization, activation_of, initializer_of
+from fastnn.layers import Dense, Dropout, Fixed, Layer, LayerNormalization, activation_of, initializer_of
 from fastnn.loss_kinds import LINEAR, Loss, loss_of
 from fastnn.plan import LayerShape
 from fastnn.threads import allowed, from_environment
@@ -70,6 +70,9 @@ class Sequential:
     0.5588236746843033
     """
 
+    l1 = Fixed()
+    l2 = Fixed()
+
     def __init__(
         self,
         layers: Iterable[Layer],
@@ -94,11 +97,15 @@ class Sequential:
         self._parameters = np.zeros(count, self.dtype)
         self._gradients = np.zeros(count, self.dtype)
         self._kept = Kept()
-        self._trainer: int | None = None  # the thread that trains it at the moment
         self._last_forward: tuple[Array, Array] | None = None  # rows, and the parameters they met
         stream = Stream(self.seed)
         for layer, shape, own in self._placed():
             layer.bind(shape, own, self.initializer, stream)
+
+    @property
+    def is_built(self) -> bool:
+        """Whether what its layers compute has been noted."""
+        return "_shapes" in self.__dict__
 
     def _placed(self) -> Iterator[tuple[Layer, LayerShape, Array]]:
         """Each layer, its shape, and its part of the parameters."""
@@ -109,24 +116,32 @@ class Sequential:
             start = stop
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Of a pickle, or of copy.deepcopy: its layers are to look at its own parameters.
-        self.__dict__.update(state, _trainer=None)
+        # Of a pickle, or of copy.deepcopy: its layers are to look at its own parameters. Some, like joblib, map
+        # arrays into memory that cannot be written to.
+        self.__dict__.update(state)
+        self.__dict__.pop("_trainer", None)
+        self._parameters = np.require(self._parameters, requirements=["C", "A", "W"])
+        self._gradients = np.require(self._gradients, requirements=["C", "A", "W"])
         for layer, shape, own in self._placed():
             layer.look_at(shape, own)
 
     @contextlib.contextmanager
     def being_trained(self) -> Iterator[None]:
-        """RuntimeError if another thread trains it already: what one of the two learns would be lost."""
-        before, thread = self._trainer, threading.get_ident()
-        if before not in (None, thread):
+        """RuntimeError if another thread trains it already: what one of the two learns would be lost.
+
+        A fit within a callback of a fit is the same thread's; of what both learn, the outer one's stays.
+        """
+        mine = [threading.get_ident()]
+        trainer = self.__dict__.setdefault("_trainer", mine)  # at once, for all threads
+        if trainer != mine:
             raise RuntimeError(
                 "another thread is training this network; copy.deepcopy(net) makes one that it leaves alone"
             )
-        self._trainer = thread
         try:
             yield
         finally:
-            self._trainer = before
+            if trainer is mine:
+                del self.__dict__["_trainer"]
 
     def __copy__(self) -> Sequential:
         return copy.deepcopy(self)  # a copy that shared the parameters would learn what this one learns
@@ -595,6 +610,10 @@ def describe(net: Sequential) -> dict[str, Any]:
     }
 
 
+class _NotGivenError(ValueError):
+    """What a file tells of is not in it."""
+
+
 def _layer_of(described: dict[str, Any], own: dict[str | None, Activation]) -> Layer:
     """A layer that ``describe`` described; TypeError or ValueError if it is none."""
     kind = described.get("kind", "dense")
@@ -604,6 +623,11 @@ def _layer_of(described: dict[str, Any], own: dict[str | None, Activation]) -> L
     if kind == "layer_normalization":
         return LayerNormalization(described.get("epsilon", -1.0), trainable=trainable)
     name = described.get("activation", "")
+    if isinstance(name, str) and name not in own and name not in ACTIVATIONS:
+        raise _NotGivenError(
+            f"has a layer with activation {name!r}, which is not among fastnn's and not given; "
+            "activations=[own_activation(...)] brings it along"
+        )
     # Weights come from the file: nothing is to be drawn for them.
     layer = Dense(
         described["units"],
@@ -665,6 +689,8 @@ def load(path: str | PathLike[str], *, activations: Iterable[Activation] = ()) -
         net.parameters = parameters
         initializer = description.get("initializer")
         net.initializer = None if initializer is None else initializer_of(initializer)
+    except _NotGivenError as error:
+        raise ValueError(f"{path} {error}") from None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is broken: {error}") from None
     for layer, name in zip(layers, initializers, strict=True):

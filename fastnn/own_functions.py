@@ -227,7 +227,7 @@ def _fingerprint(function: Any) -> str | None:
     for name, found in values:
         if isinstance(found, (int, float)):
             seen.append((name, found))
-        elif found in (math, np) or getattr(found, "__module__", None) in ("math", "numpy"):
+        elif found is math or found is np or getattr(found, "__module__", None) in ("math", "numpy"):
             seen.append((name, getattr(found, "__name__", "")))
         else:
             return None

@@ -380,8 +380,7 @@ def rows_of(
             raise TypeError("sample_weight is given beside blocks; a block with weights is (X, y, sample_weight)")
         if mini_batches and shuffled:
             raise ValueError(
-                "shuffle is True, as it is by default, and blocks are read in their order; shuffle=False is "
-                "needed. (The iterable itself may give its rows in a new order each time.)"
+                "shuffle is True, as it is by default, and blocks are read in their order; shuffle=False is needed"
             )
         if in_memory:
             raise ValueError(f"blocks are read in windows, and {in_memory}")

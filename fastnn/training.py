@@ -172,6 +172,7 @@ def jacobian(layers: Sequence[LayerShape], parameters: Array, rows: Array, first
     """The derivatives (n, many, inputs) of outputs, from the first wanted on, by checked rows (n, inputs)."""
     n, inputs = rows.shape
     plan = plan_of_predictions(layers, n, rows.dtype)
+    memory.refuse(n * many * inputs * rows.dtype.itemsize, "the derivatives", "fewer rows at once take less")
     found = np.empty((n, many, inputs), rows.dtype)
     flat = read_only(rows.reshape(-1))
     widest = max(layer.inputs for layer in layers) * plan.stride
@@ -281,9 +282,15 @@ def fit(
                     watcher.look(run)
         restore = run.status != "diverged"
     finally:
-        conclude(run, parameters, options, restore)
-        report(history_of(run, options, run.seconds_before + time.perf_counter() - start))
-        call_all([run.close, *(functools.partial(watcher.end, run) for watcher in begun)])
+        seconds = run.seconds_before + time.perf_counter() - start
+        call_all(
+            [
+                lambda: conclude(run, parameters, options, restore),
+                lambda: report(history_of(run, options, seconds)),
+                run.close,
+                *(functools.partial(watcher.end, run) for watcher in begun),
+            ]
+        )
     if run.status == "diverged":
         warnings.warn(
             f"the loss was no longer finite after epoch {run.epochs}; the last finite parameters are kept. "

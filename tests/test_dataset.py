@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import weakref
 
 import numpy as np
@@ -57,6 +59,26 @@ def test_packed_once(rows, monkeypatch):
     net.fit(data, epochs=3)
     net.evaluate(data)
     net.loss_and_gradient(data)
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))])
+def test_a_copy_keeps_nothing_of_what_was_made(rows, how):
+    X, y = rows
+    net = fastnn.mlp([X.shape[1], 3, 1])
+    data = fastnn.Dataset(X, y)
+    size = len(pickle.dumps(data))
+    expected = net.evaluate(data)
+    assert len(pickle.dumps(data)) == size
+    other = how(data)
+    assert other._made == {}
+    assert net.evaluate(other) == expected
+
+
+def test_cannot_be_written_to(rows):
+    data = fastnn.Dataset(*rows, np.ones(len(rows[0])))
+    for array in (data.X, data.y, data.sample_weight):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
 
 
 def test_does_not_fit_the_network(rows):

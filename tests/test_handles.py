@@ -83,7 +83,7 @@ def test_plain_and_compiled_derivatives_are_the_same(rng, net):
 
 
 @pytest.mark.compiled
-def test_memory_of_a_big_network_is_given_back(rng, dtype):
+def test_a_big_network_takes_its_memory_from_the_heap(rng, dtype):
     p = problem(rng, (3, 400, 300, 2), 1, dtype=dtype)
     net, x, out, jacobian = p.net, p.X[0], np.empty(2, dtype), np.empty((2, 3), dtype)
     assert net.handle.table[one_row.SCRATCH] > one_row.MOST_ON_STACK

@@ -593,3 +593,27 @@ def test_each_wants_an_order(given):
         fastnn.each(given)
     with pytest.raises(TypeError, match=r"networks is .*; a list of Sequential is needed"):
         fit_many({net()}, X, Y)
+
+
+def test_nobody_else_trains_them_from_the_first_look_on(monkeypatch):
+    X, y = fastnn.datasets.circle(4)
+    net, found, compile_all = fastnn.mlp([2, 3, 1]), [], many._Crew.compile
+
+    def fit():
+        try:
+            found.append(net.fit(X, y))
+        except RuntimeError as error:
+            found.append(str(error))
+
+    def compile_slowly(crew):
+        thread = threading.Thread(target=fit)
+        thread.start()
+        thread.join()
+        compile_all(crew)
+
+    monkeypatch.setattr(many._Crew, "compile", compile_slowly)
+    fastnn.fit_many([net], X, y)
+    assert found[0].startswith("another thread is training this network")
+    with pytest.raises(ValueError, match="epochs"):
+        fastnn.fit_many([net], X, y, epochs=0)
+    assert net.fit(X, y).epochs == 1  # what is refused leaves it free

@@ -335,6 +335,42 @@ def test_copies_are_networks_of_their_own(how):
     assert not other.parameters[:start].any()
 
 
+def test_one_whose_arrays_cannot_be_written_to_learns():
+    """As processes of joblib get large networks: mapped into memory, out of the pickle's band."""
+    net = fastnn.mlp([2, 3, 1])
+    buffers = []
+    pickled = pickle.dumps(net, protocol=5, buffer_callback=buffers.append)
+    other = pickle.loads(pickled, buffers=[bytes(buffer) for buffer in buffers])
+    X, y = fastnn.datasets.circle(4)
+    assert_array_equal(other.fit(X, y, epochs=3).loss, net.fit(X, y, epochs=3).loss)
+    other.zero_grad()
+    assert_array_equal(other.parameters, net.parameters)
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "value"),
+    [
+        (lambda net: net, "l2", 1.0),
+        (lambda net: net, "l1", 1.0),
+        (lambda net: net.layers[0], "l1", 1.0),
+        (lambda net: net.layers[0], "l2", None),
+        (lambda net: net.layers[0], "max_norm", 2.0),
+        (lambda net: net.layers[1], "epsilon", 0.1),
+        (lambda net: net.layers[2], "rate", 0.2),
+    ],
+)
+def test_what_has_been_noted_cannot_be_changed(of, name, value):
+    layers = [fastnn.Dense(3, "tanh"), fastnn.LayerNormalization(), fastnn.Dropout(0.1), fastnn.Dense(1)]
+    for net in (made := fastnn.Sequential(layers, inputs=2), copy.deepcopy(made)):
+        before = getattr(of(net), name)
+        with pytest.raises(AttributeError, match=f"^{name} of a .* that is built cannot be changed any more"):
+            setattr(of(net), name, value)
+        assert getattr(of(net), name) == before
+    layer = fastnn.Dropout(0.1)
+    layer.rate = 0.3
+    assert layer.copy().rate == 0.3
+
+
 def test_no_other_thread_trains_it_at_the_same_time():
     net = fastnn.mlp([2, 3, 1])
     X, y = fastnn.datasets.circle(4)
@@ -355,7 +391,7 @@ def test_no_other_thread_trains_it_at_the_same_time():
         thread.start()
         thread.join()
 
-    assert net.fit(X, y, epochs=1, callbacks=[again]).epochs == 1
+    assert net.fit(X, y, epochs=1, callbacks=[lambda _: net.fit(X, y), again]).epochs == 1
     assert "another thread is training this network" in found[0]
     assert found[0] == found[1]
     assert found[2] == 1

@@ -146,6 +146,19 @@ def test_constants_from_around(rng):
     assert net.predict(p.X) == pytest.approx(hidden @ net.layers[1].weights + net.layers[1].bias, rel=1e-13)
 
 
+def test_an_array_from_around(rng):
+    table = np.array([0.5, 2.0])
+
+    def scaled(z):
+        return table[1] * z
+
+    def slope(z):
+        return table[1]
+
+    net = fastnn.Sequential([fastnn.Dense(1, fastnn.own_activation(scaled, slope))], inputs=1, initializer=1.0)
+    assert_array_equal(net.predict([[3.0], [4.0]]), [[6.0], [8.0]])
+
+
 def test_numpy_functions(rng):
     p = problem(rng, (3, 6, 2), 9)
     net = with_hidden(p, own_activation(lambda z: np.tanh(z), lambda z: 1.0 - np.tanh(z) ** 2, name="by_numpy"))
@@ -159,7 +172,7 @@ def test_saved_and_loaded(tmp_path, p):
     own = own_activation(bent, bent_slope)
     net = with_hidden(p, own)
     net.save(tmp_path / "net.npz")
-    with pytest.raises(ValueError, match="bent"):
+    with pytest.raises(ValueError, match=r"net.npz has a layer with activation 'bent', .* activations=\[own"):
         fastnn.load(tmp_path / "net.npz")
     again = fastnn.load(tmp_path / "net.npz", activations=[own])
     assert_array_equal(again.predict(p.X), net.predict(p.X))

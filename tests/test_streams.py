@@ -390,12 +390,36 @@ def test_what_the_system_tells(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     memory.MEMINFO.write_text("MemTotal: 99 kB\nMemAvailable:   5000 kB\nSwapFree: 1000 kB\nHugePages_Free: 0\n")
     assert memory.available() == 6000 * 1024
-    (tmp_path / "memory.max").write_text("3000000\n")
-    (tmp_path / "memory.current").write_text("1000000\n")
-    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 500\n")
+    job = tmp_path / "job"  # the process is in a group within that
+    job.mkdir()
+    monkeypatch.setattr(memory, "CGROUP_OF_PROCESS", tmp_path / "process")
+    (tmp_path / "process").write_text("0::/job/step\n")
+    (job / "memory.max").write_text("3000000\n")
+    (job / "memory.current").write_text("1000000\n")
+    (job / "memory.stat").write_text("anon 5\ninactive_file 500\n")
     assert memory.available() == 2_000_500
-    (tmp_path / "memory.max").write_text("max\n")
+    (job / "memory.max").write_text("max\n")
     assert memory.available() == 6000 * 1024
+    old = tmp_path / "memory" / "job"
+    old.mkdir(parents=True)
+    (tmp_path / "process").write_text("7:cpu:/\n4:memory:/job\n")
+    (old / "memory.limit_in_bytes").write_text("2000000\n")
+    (old / "memory.usage_in_bytes").write_text("1000000\n")
+    (old / "memory.stat").write_text("total_inactive_file 5\n")
+    assert memory.available() == 1_000_005
+
+
+def test_metrics_that_can_be_gone_through_once(rows):
+    X, y = rows
+    expected = new_net().fit(X, y, epochs=2, metrics=["mae", "r2"]).metrics
+    for data, options in (((X, y), {}), ((X, y), {"memory_limit": "1 MB"}), (([(X, y)],), {})):
+        found = new_net().fit(*data, epochs=2, metrics=(name for name in ("mae", "r2")), **options).metrics
+        assert list(found) == ["mae", "r2"]
+        assert all((found[name] == expected[name]).all() for name in expected)
+        assert new_net().fit(*data, metrics=set(), **options).metrics == {}
+    nets = [fastnn.mlp([X.shape[1], units, 1]) for units in (3, 4)]
+    fits = fastnn.fit_many(nets, X, y, metrics=iter(["mae", "r2"]))
+    assert all(list(history.metrics) == ["mae", "r2"] for history in fits)
 
 
 # How it ends ----------------------------------------------------------------------------------------
