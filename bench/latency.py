@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ import numpy as np
 import fastnn
 from bench.handwriting import Array, flat, glorot
 from bench.interleave import epochs_for, in_turns, median
+from bench.minibatch_rivals import torch_threads
 from bench.subjects import DisagreementError
 
 SECONDS = 0.02  # of one timing: thousands of calls
@@ -63,6 +65,18 @@ class Task:
         return np.random.default_rng(2).normal(size=(len(self.X), self.network[-1])).astype(self.dtype)
 
 
+@dataclass(frozen=True)
+class OnThreads:
+    """A call of PyTorch on so many threads, if it is ``repeated``."""
+
+    call: Call
+    count: int
+
+    def __call__(self) -> Any:
+        """What it answers."""
+        return self.call()
+
+
 @numba.njit
 def _in_loop(handle: fastnn.handles.Handle, x: Array, out: Array, times: int) -> None:
     for _ in range(times):
@@ -95,7 +109,10 @@ def _sklearn(task: Task) -> Iterator[tuple[str, Call]]:
 
 
 def _torch(task: Task) -> Iterator[tuple[str, Call]]:
-    """Eager calls of ``linear``, without a Module's; and traced, frozen and optimized. In inference mode both."""
+    """Eager calls of ``linear``, without a Module's; and traced, frozen and optimized.
+
+    Both with and without inference mode; the gradient on one thread and on all.
+    """
     import torch
 
     x = torch.from_numpy(task.X)
@@ -115,13 +132,18 @@ def _torch(task: Task) -> Iterator[tuple[str, Call]]:
             return loss.detach(), torch.autograd.grad(loss, parameters)
 
         yield "eager", loss_and_gradient
+        yield "eager, 1 thread", OnThreads(loss_and_gradient, 1)
         return
 
-    def eager() -> Any:
-        with torch.inference_mode():
-            return forward(x)
+    def in_inference_mode(call: Call) -> Call:
+        def asked() -> Any:
+            with torch.inference_mode():
+                return call()
 
-    yield "eager", eager
+        return asked
+
+    yield "eager", partial(forward, x)
+    yield "eager, inference mode", in_inference_mode(partial(forward, x))
     layers: list[Any] = []
     for w, b in zip(weights, biases, strict=True):
         linear = torch.nn.Linear(w.shape[1], w.shape[0], dtype=w.dtype)
@@ -134,16 +156,14 @@ def _torch(task: Task) -> Iterator[tuple[str, Call]]:
         for _ in range(3):
             traced(x)
 
-    def frozen() -> Any:
-        with torch.inference_mode():
-            return traced(x)
-
-    yield "traced", frozen
+    yield "traced", partial(traced, x)
+    yield "traced, inference mode", in_inference_mode(partial(traced, x))
 
 
 def _jax(task: Task) -> Iterator[tuple[str, Call]]:
-    """Jitted; the weights are constants of the program, or for the gradient its arguments."""
+    """Jitted; the weights are constants of the program, or for the gradient its arguments, many or one."""
     import jax
+    import jax.flatten_util
 
     double = jax.enable_x64(task.dtype == "float64")
 
@@ -158,8 +178,14 @@ def _jax(task: Task) -> Iterator[tuple[str, Call]]:
     with double:
         x, y, layers = jax.device_put((task.X, task.y, task.layers))
         if task.what == GRADIENT:
-            program = jax.jit(jax.value_and_grad(loss)).lower(layers, x, y).compile()
-            yield "", lambda: jax.block_until_ready(program(layers, x, y))
+            vector, unravel = jax.flatten_util.ravel_pytree(layers)
+            of_vector = jax.value_and_grad(lambda vector, x, y: loss(unravel(vector), x, y))
+            for layout, function, start in (
+                ("", jax.value_and_grad(loss), layers),
+                ("one vector", of_vector, vector),
+            ):
+                program = jax.jit(function).lower(start, x, y).compile()
+                yield layout, lambda program=program, start=start: jax.block_until_ready(program(start, x, y))
         else:
             of_x = jax.jit(lambda values: forward(layers, values)).lower(x).compile()
             yield "", lambda: of_x(x).block_until_ready()
@@ -236,28 +262,47 @@ def calls(task: Task) -> dict[tuple[str, str], Call]:
     return found
 
 
-def expected(task: Task) -> float | Array:
-    """The outputs, or the loss, in float64 and by NumPy."""
-    values = task.X.astype(np.float64)
+def expected(task: Task) -> tuple[Any, ...]:
+    """The outputs, or the loss and its gradient, in float64 and by NumPy."""
+    values = [task.X.astype(np.float64)]
     for i, (weights, bias) in enumerate(task.layers):
-        values = values @ weights.astype(np.float64) + bias
-        if i < len(task.layers) - 1:
-            values = np.tanh(values)
-    return float(((values - task.y) ** 2).mean()) if task.what == GRADIENT else values
+        z = values[-1] @ weights.astype(np.float64) + bias
+        values.append(np.tanh(z) if i < len(task.layers) - 1 else z)
+    if task.what != GRADIENT:
+        return (values[-1],)
+    errors = values[-1] - task.y
+    d, gradients = 2.0 * errors / errors.size, []
+    for (weights, _), x in zip(task.layers[::-1], values[-2::-1], strict=True):
+        gradients.append((x.T @ d, d.sum(axis=0)))
+        d = (d @ weights.T.astype(np.float64)) * (1.0 - x * x)
+    return (errors**2).mean(), flat(gradients[::-1])
+
+
+def _as_one(library: str, gradient: Any) -> Array:
+    """A library's gradient in the order in which fastnn has it."""
+    if library == "PyTorch":  # weights (out, in) of all layers, then their biases
+        half = len(gradient) // 2
+        gradient = [(w.numpy().T, b.numpy()) for w, b in zip(gradient[:half], gradient[half:], strict=True)]
+    return flat(gradient) if isinstance(gradient, list) else np.asarray(gradient)
 
 
 def check(task: Task, who: tuple[str, str], answer: Any) -> None:
     """Raise unless an answer is the right one."""
-    right = np.asarray(expected(task))
-    found = np.asarray(answer[0] if task.what == GRADIENT else answer, np.float64).reshape(right.shape)
-    if not np.abs(found - right).max() <= BOUNDS[task.dtype] * np.abs(right).max():
-        raise DisagreementError(f"{who[0]} {who[1]} has another answer: {task.what}, {task.name}, {task.dtype}")
+    answers = (answer[0], _as_one(who[0], answer[1])) if task.what == GRADIENT else (answer,)
+    for one, of_numpy in zip(answers, expected(task), strict=True):
+        right = np.asarray(of_numpy)
+        found = np.asarray(one, np.float64).reshape(right.shape)
+        if not np.abs(found - right).max() <= BOUNDS[task.dtype] * np.abs(right).max():
+            raise DisagreementError(
+                f"{who[0]} {who[1]} has another answer: {task.what}, {task.name}, {task.dtype}"
+            )
 
 
 def repeated(call: Call, times: int) -> None:
     """As often as asked."""
-    for _ in range(times):
-        call()
+    with torch_threads(call.count) if isinstance(call, OnThreads) else nullcontext():
+        for _ in range(times):
+            call()
 
 
 def measure(task: Task, rounds: int, seconds: float = SECONDS) -> list[dict[str, Any]]:

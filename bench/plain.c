@@ -1,6 +1,6 @@
 /* Per-sample gradient descent on a network of sigmoid layers and mse: the textbook's loops, in plain C.
 
-   Compiled once for float and once for double (NUMBER), with the network's sizes known to the compiler or not. */
+   Compiled once for float and once for double (NUMBER). */
 
 #include <math.h>
 #include <string.h>
@@ -41,6 +41,12 @@ void train(NUMBER *parameters, const NUMBER *X, const NUMBER *Y, long rows, long
         long I = sizes[l], O = sizes[l + 1];
         w -= (I + 1) * O;
         NUMBER *restrict of = d[l + 1];
+        if (l == 0) {
+          for (long i = 0; i < I; i++)
+            for (long o = 0; o < O; o++) w[i * O + o] -= rate * y[0][i] * of[o];
+          for (long o = 0; o < O; o++) w[I * O + o] -= rate * of[o];
+          continue;
+        }
         for (long i = 0; i < I; i++) {
           NUMBER back = 0, x = y[l][i];
           for (long o = 0; o < O; o++) {

@@ -80,7 +80,7 @@ def fit(
     shuffle : whether mini-batches are drawn in a new order each epoch, as they are by default. Those of blocks are
         not: with blocks and a ``batch_size``, ``shuffle=False`` is needed.
     sample_weight : (n,) numbers, 0 or more. The loss of a batch is Σ w·l / Σ w: weight 2 counts as the row
-        twice, weight 0 as the row left out.
+        twice in its batch, weight 0 as the row left out of it.
     class_weight : what sample weights are multiplied by, for targets that are classes: a dictionary of labels and
         weights (of others 1), or "balanced", by which all classes count the same. Not for validation rows.
     validation_data : (X, y), (X, y, sample_weight) or a Dataset, whose loss is taken after each epoch.

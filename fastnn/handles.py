@@ -100,7 +100,8 @@ def predict_one(handle: Handle, x: Array, out: Array) -> None:
 def gradient_one(handle: Handle, x: Array, jacobian: Array) -> None:
     """Derive one row: overwrite ``jacobian`` with the derivatives of the outputs by the inputs, at ``x``.
 
-    For functions that you compile with Numba, as ``predict_one`` is.
+    For functions that you compile with Numba, as ``predict_one`` is. ``net.jacobian`` sums in another order: its
+    last bits may be others.
 
     Parameters
     ----------

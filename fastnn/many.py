@@ -75,7 +75,7 @@ class Fits(Sequence[History]):
     histories : the History of each, which is ``network.history`` too.
     values : (networks,) of each the loss by which they are compared: that of its validation rows if all have some,
         else that of training; of its last epoch, or of its best if early stopping went back to that. Infinite
-        for a network that diverged.
+        for a network that diverged. It says nothing where networks have different losses or rows.
     threads : how many worked.
     compile_seconds, run_seconds : seconds spent on compiling, and on all the rest.
     """
@@ -167,7 +167,7 @@ def fit_many(
     Ctrl-C ends it within a fraction of a second; all networks have the parameters of their last finished update
     then, and their histories tell how far they got. A network whose loss is no longer finite keeps its last
     finite parameters, and the others go on; one warning names them in the end. What looks on during training
-    (``log_every``, callbacks, checkpoints) is for a single ``fit``.
+    (``log_every``, callbacks, checkpoints) is for a single ``fit``, and so are ``memory_limit`` and blocks.
 
     Parameters
     ----------

@@ -774,6 +774,10 @@ def optimizer_of(value: Any) -> Optimizer:
         return value
     if value is None:
         return SGD()
+    if isinstance(value, type) and issubclass(value, Optimizer):
+        raise TypeError(
+            f"optimizer is the class {value.__name__}; an object of it is needed, like {value.__name__}()"
+        )
     if not isinstance(value, str):
         raise TypeError(f"optimizer is {value!r}; an optimizer like SGD(0.1) or a name is needed")
     return OPTIMIZERS[checks.choice(value, "optimizer", OPTIMIZERS)]()

@@ -379,7 +379,11 @@ BAD_OPTIONS = {
     "batch False": ({"batch_size": False}, TypeError, "batch_size is False; a whole number"),
     "unknown optimizer": ({"optimizer": "adamax"}, ValueError, "optimizer is 'adamax'; known are sgd"),
     "rate for optimizer": ({"optimizer": 0.1}, TypeError, r"optimizer is 0\.1; an optimizer like SGD"),
-    "class for optimizer": ({"optimizer": fastnn.SGD}, TypeError, "optimizer is <class.*; an optimizer like SGD"),
+    "class for optimizer": (
+        {"optimizer": fastnn.SGD},
+        TypeError,
+        "optimizer is the class SGD; an object of it is needed, like SGD",
+    ),
     "unknown loss": ({"loss": "hing"}, ValueError, "loss is 'hing'; known are mse, half_sse, mae"),
     "loss None": ({"loss": None}, TypeError, "loss is None; one of these names.*mse"),
     "loss as function": ({"loss": fastnn.losses.mse}, TypeError, "loss is <function.*one of these names"),
