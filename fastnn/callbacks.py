@@ -72,7 +72,7 @@ class EarlyStopping:
         if monitor is not None and not isinstance(monitor, str):
             raise TypeError(f"monitor is {checks.shown(monitor)}; a name like 'val_loss' is needed")
         self.monitor = monitor
-        self.patience = checks.whole_number(patience, "patience", least=1)
+        self.patience = checks.whole_number(patience, "patience", least=1, most=checks.MOST_EPOCHS)
         self.min_delta = checks.real_number(min_delta, "min_delta", least=0.0)
         self.restore_best = checks.truth(restore_best, "restore_best")
 

@@ -247,7 +247,11 @@ class Checkpoints:
     def __init__(self, path: Any, every: Any, described: dict[str, Any]) -> None:
         self._path = files.path_of(path, "checkpoint")
         files.refuse_unwritable(self._path)
-        self.every = None if every is None else checks.whole_number(every, "checkpoint_every", least=1)
+        self.every = (
+            None
+            if every is None
+            else checks.whole_number(every, "checkpoint_every", least=1, most=checks.MOST_EPOCHS)
+        )
         self._described = described
         self._start = self._when = time.perf_counter()
         self._epoch = 0

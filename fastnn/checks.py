@@ -21,6 +21,7 @@ BYTES = {"B": 1, "BYTE": 1, "BYTES": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "
 BYTES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 NUMBERS_AT_ONCE = 1 << 20  # are converted, so that this needs little memory
 CHECKED_AT_ONCE = 1 << 16  # are checked, so that the answers stay in the cache
+MOST_EPOCHS = 10**9  # and of all that is counted in them
 NUMBER_KINDS = "biuf"  # booleans, whole and real numbers, as NumPy names kinds of dtypes
 
 
@@ -259,6 +260,11 @@ def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sam
     weights = row_weights(value, rows, dtype, name)
     if not weights.any():
         raise ValueError(f"{name} is 0 for every row; at least one is needed that counts")
+    with np.errstate(over="ignore"):
+        sum_ = weights.sum()
+    smallest = np.finfo(dtype).tiny
+    if not smallest <= sum_ <= np.finfo(dtype).max:
+        raise ValueError(f"{name} has the sum {sum_:g}; as {dtype} it has to be from {smallest:g} on, and finite")
     return weights
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import hashlib
@@ -26,6 +27,7 @@ from fastnn.kernels.simd import at_address, pointer
 
 # A load from the cache is over by then, a compilation is not.
 SECONDS_BEFORE_NOTICE = 1.0
+SECONDS_BEFORE_FORK = 60.0  # that a fork waits for another thread's compilation, at most
 
 
 def _training_loop(sources: str) -> Callable[..., None]:
@@ -224,6 +226,7 @@ class _Preparations:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.under_way = False
+        self.fork_waited = False  # and has the lock
         self.collected = False  # whether garbage was, before
 
     def pause_collection(self) -> None:
@@ -242,8 +245,19 @@ _preparations = _Preparations()
 _spent = threading.local()
 
 
+def _wait_for_others() -> None:
+    """Before a fork: who is compiling holds locks of Numba's, and would not be there to give them back."""
+    _preparations.fork_waited = _preparations.lock.acquire(timeout=SECONDS_BEFORE_FORK)
+
+
+def _go_on() -> None:
+    """In the parent."""
+    if _preparations.fork_waited:
+        _preparations.lock.release()
+
+
 def _begin_anew() -> None:
-    """In a child, maybe forked while a thread that is not here was preparing something."""
+    """In the child."""
     global _preparations
     _preparations.resume_collection()
     _preparations = _Preparations()
@@ -252,7 +266,7 @@ def _begin_anew() -> None:
 @functools.cache
 def _watch_forks() -> None:
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_begin_anew)
+        os.register_at_fork(before=_wait_for_others, after_in_parent=_go_on, after_in_child=_begin_anew)
 
 
 def seconds_spent() -> float:
@@ -268,7 +282,8 @@ class _Notice(event.Listener):  # type: ignore[misc]
         self._compiling = self._late = False
         self._timer = threading.Timer(SECONDS_BEFORE_NOTICE, self._time_is_up)
         self._timer.daemon = True
-        self._timer.start()
+        with contextlib.suppress(RuntimeError):  # the system has no thread left; then without a word
+            self._timer.start()
 
     def on_start(self, event: Any) -> None:
         """Something is about to be compiled."""

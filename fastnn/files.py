@@ -11,6 +11,9 @@ import io
 import json
 import math
 import os
+import secrets
+import stat
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,18 +33,36 @@ MOST_PARAMETERS = 10**9
 PART_SUFFIX = ".part"
 NPY_OVERHEAD = 1024  # more than the text that stands before the numbers in a .npy file
 
+# What Python's and NumPy's readers of archives raise for broken ones, besides ValueError and TypeError.
+BROKEN: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    IndexError,
+    tokenize.TokenError,
+)
+with suppress(ImportError):  # some Pythons are without it
+    import lzma
+
+    BROKEN += (lzma.LZMAError,)
+
 Array = npt.NDArray[Any]
 
 
 @contextmanager
 def replacing(path: str | PathLike[str]) -> Iterator[Path]:
     """A new file beside ``path`` for the caller to write, which then takes its place: whole or not at all."""
-    target = path_of(path)
-    part = target.with_name(f"{part_prefix(target)}{os.getpid()}{PART_SUFFIX}")
+    target = _end_of_links(path)
+    # Others may write the same file: threads, and processes of the same number in other containers.
+    part = target.with_name(f"{part_prefix(target)}{os.getpid()}.{secrets.token_hex(4)}{PART_SUFFIX}")
     try:
         yield part
         with part.open("rb+") as file:  # it has to be on the disk before the old file goes
             os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            part.chmod(stat.S_IMODE(target.stat().st_mode))
         part.replace(target)
     finally:
         with suppress(FileNotFoundError):
@@ -50,11 +71,21 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
 
 def remove_leftovers(path: str | PathLike[str]) -> None:
     """Remove what processes that were killed while they wrote ``path`` have left beside it."""
-    target = path_of(path)
+    target = _end_of_links(path)
     for name in os.listdir(target.parent):
         if name.startswith(part_prefix(target)) and name.endswith(PART_SUFFIX):
             with suppress(FileNotFoundError):
                 target.with_name(name).unlink()
+
+
+def _end_of_links(path: str | PathLike[str]) -> Path:
+    """The file that a name stands for, there or not; OSError for what is no file and cannot be replaced by one."""
+    target = path_of(path)
+    if target.is_symlink():
+        target = target.resolve()
+    if target.exists() and not target.is_file():
+        raise OSError(f"{path} cannot be written: it is {'a folder' if target.is_dir() else 'no regular file'}")
+    return target
 
 
 def part_prefix(target: Path) -> str:
@@ -64,12 +95,10 @@ def part_prefix(target: Path) -> str:
 
 def refuse_unwritable(path: str | PathLike[str]) -> None:
     """OSError for a file that cannot be written, before hours of work are put into what should be in it."""
-    target = path_of(path)
+    target = _end_of_links(path)
     folder = target.parent
     if not folder.is_dir():
         raise OSError(f"{path} cannot be written: there is no folder {folder}")
-    if target.is_dir():
-        raise OSError(f"{path} cannot be written: it is a folder")
     if not os.access(folder, os.W_OK):
         raise OSError(f"{path} cannot be written: the folder {folder} takes no new files")
 
@@ -126,7 +155,7 @@ def reading(path: str | PathLike[str], kind: str) -> Iterator[zipfile.ZipFile]:
         if error.errno != errno.EINVAL:  # a place outside of the file, which a broken archive names
             raise
         raise ValueError(f"{os.fspath(path)} is no {kind} file: {error}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except BROKEN as error:
         raise ValueError(f"{os.fspath(path)} is no {kind} file: {error}") from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{os.fspath(path)} is no {kind} file of fastnn: {error}") from None

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fastnn.streams import Stream
 
 MOST_SEED = 2**63 - 1
-MOST_EPOCHS = 10**9
 OF_LABELS = ("accuracy", "precision", "recall", "f1", "confusion_matrix")  # metrics of what outputs say
 MOST_FOR_NEWTON = 2000  # parameters: a table of 32 MB
 
@@ -276,7 +275,7 @@ def ask(
     chosen = optimizer_of(optimizer)
     rows_of_batch = None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1)
     options = training.Options(
-        epochs=checks.whole_number(epochs, "epochs", least=1, most=MOST_EPOCHS),
+        epochs=checks.whole_number(epochs, "epochs", least=1, most=checks.MOST_EPOCHS),
         batch_size=rows_of_batch,
         update=chosen.part(len(net.parameters)),
         shuffle=checks.truth(shuffle, "shuffle"),

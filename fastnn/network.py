@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -131,8 +132,10 @@ class Sequential:
 
         A fit within a callback of a fit is the same thread's; of what both learn, the outer one's stays.
         """
-        mine = [threading.get_ident()]
+        mine = [os.getpid(), threading.get_ident()]
         trainer = self.__dict__.setdefault("_trainer", mine)  # at once, for all threads
+        if trainer[0] != mine[0]:  # forked from a process that was training it
+            trainer = self.__dict__["_trainer"] = mine
         if trainer != mine:
             raise RuntimeError(
                 "another thread is training this network; copy.deepcopy(net) makes one that it leaves alone"

@@ -125,6 +125,10 @@ def _checked(value: Any, derivative: Any, name: Any, known: Any) -> tuple[Functi
         function = getattr(function, "py_func", function)
         if not isinstance(function, types.FunctionType) and not (function is None and argument == "derivative"):
             raise TypeError(f"{argument} is {checks.shown(function)}; a function written in Python is needed")
+        if function is not None and "print" in function.__code__.co_names:
+            raise ValueError(
+                f"{argument} is {function.__name__}, which prints; compiled code has nowhere to print to"
+            )
         found.append(function)
     if name is None:
         name = found[0].__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -186,7 +185,7 @@ class Plan:
         """Memory for one tile's rows."""
         return aligned_zeros(self.scratch_length, self.dtype)
 
-    @functools.cached_property
+    @property
     def seconds_per_sample(self) -> float:
         """About what training on one sample takes."""
         fields = self.numbers[layout.HEAD : layout.HEAD + int(self.numbers[layout.LAYERS]) * layout.LAYER_FIELDS]

@@ -61,7 +61,7 @@ def _positive(value: Any, name: str) -> float:
 
 
 def _whole(value: Any, name: str) -> int:
-    return checks.whole_number(value, name, least=1)
+    return checks.whole_number(value, name, least=1, most=checks.MOST_EPOCHS)
 
 
 class StepDecay(Schedule):

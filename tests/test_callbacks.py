@@ -507,7 +507,7 @@ def test_what_is_no_callback(data, value):
     ("options", "kind", "match"),
     [
         ({"monitor": 3}, TypeError, "monitor is 3; a name like"),
-        ({"patience": 0}, ValueError, "patience is 0; a whole number from 1 on"),
+        ({"patience": 0}, ValueError, "patience is 0; a whole number from 1 to"),
         ({"patience": 2.0}, TypeError, "patience is 2.0"),
         ({"min_delta": -1}, ValueError, "min_delta is -1; a finite number at least 0"),
         ({"min_delta": "0"}, TypeError, "min_delta is '0'"),

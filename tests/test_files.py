@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
 import time
 import tracemalloc
 import warnings
@@ -178,6 +179,59 @@ def test_places_that_cannot_be_written_to(net, tmp_path):
     with pytest.raises(OSError, match="folder"):
         net.save(tmp_path / "folder")
     assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_threads_that_write_one_file(tmp_path):
+    """Each load finds one of the networks, whole."""
+    path = tmp_path / "net.npz"
+    nets = [fastnn.mlp([16, 32, 16], seed=seed) for seed in (1, 2)]
+    known = [net.parameters.tobytes() for net in nets]
+    nets[0].save(path)
+    failed = []
+
+    def save(net):
+        try:
+            for _ in range(50):
+                net.save(path)
+        except OSError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=save, args=(net,)) for net in nets]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert fastnn.load(path).parameters.tobytes() in known
+    assert not failed
+    assert os.listdir(tmp_path) == ["net.npz"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and modes are POSIX")
+def test_links_and_modes_stay(net, tmp_path):
+    path, link = tmp_path / "net.npz", tmp_path / "link.npz"
+    fastnn.mlp([2, 1]).save(path)
+    path.chmod(0o600)
+    link.symlink_to("net.npz")
+    net.save(link)
+    assert link.is_symlink()
+    assert_array_equal(fastnn.load(path).parameters, net.parameters)
+    assert path.stat().st_mode & 0o777 == 0o600
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="pipe cannot be written: it is no regular file"):
+        net.save(tmp_path / "pipe")
+    assert not (tmp_path / "pipe").is_file()
+
+
+HEADERS = ["{'descr':'<f8','fortran_order':False,'shape':(17,)", "'" * 3, "{'descr': " + "(" * 90 + ")" * 90 + "}"]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_of_arrays_that_are_no_python(path, header):
+    text = header.encode() + b"\n"
+    array = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(136)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.npy", array)
+    with pytest.raises(ValueError, match="is no network file"):
+        fastnn.load(path)
 
 
 def test_missing_file(tmp_path):

@@ -337,6 +337,8 @@ def test_binary_cross_entropy_wants_probabilities(net, value):
 
 
 BAD_WEIGHTS = {
+    "infinite sum": (np.full(ROWS, 1e308), ValueError, "sample_weight has the sum inf; as float64 it has"),
+    "tiny sum": (np.full(ROWS, 1e-320), ValueError, "sample_weight has the sum .*e-3[12].; as float64"),
     "negative": (spoilt(GOOD_Y, -1, 3), ValueError, r"sample_weight\[3\] is -1\.0; weights are 0 or more"),
     "NaN": (spoilt(GOOD_Y, NAN, 3), ValueError, r"sample_weight\[3\] is nan"),
     "infinity": (spoilt(GOOD_Y, INF, 3), ValueError, r"sample_weight\[3\] is inf"),

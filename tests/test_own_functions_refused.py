@@ -102,9 +102,15 @@ def test_what_cannot_be_compiled(rng, name):
     two_sentences(caught)
 
 
+def printing(z):
+    print(z)
+    return z
+
+
 BAD = {
     "no function": (lambda: own_activation(3), TypeError, "value is 3; a function written in Python"),
     "a builtin": (lambda: own_activation(math.tanh), TypeError, "value is <built-in function tanh>"),
+    "that prints": (lambda: own_activation(printing), ValueError, "value is printing, which prints"),
     "derivative": (lambda: own_activation(my_tanh, 3), TypeError, "derivative is 3"),
     "name of fastnn": (
         lambda: own_activation(my_tanh, name="tanh"),

@@ -156,3 +156,8 @@ def test_optimizer_shows_its_schedule():
 def test_rprop_takes_a_plain_number():
     with pytest.raises((TypeError, ValueError), match="learning_rate is StepDecay"):
         fastnn.Rprop(StepDecay(0.1))
+
+
+def test_times_that_no_fit_reaches():
+    with pytest.raises(ValueError, match="every is 1000.*; a whole number from 1 to 1000000000"):
+        schedules.StepDecay(1.0, every=10**30)

@@ -525,7 +525,8 @@ in_child(lambda: train(0) == expected)
 fit.join()
 assert not helpers()
 
-# While another thread is compiling: what a child needs besides, it can have.
+# While another thread is compiling: that is waited for, but not for ever.
+compiled.SECONDS_BEFORE_FORK = 0.1
 inside, end = threading.Event(), threading.Event()
 
 def compile():

@@ -90,6 +90,65 @@ def test_fit_in_a_forked_child_after_a_fit(run_python):
     run_python(FORK)
 
 
+FORK_WHILE_COMPILING = """
+import sys, threading, time
+import numpy as np, fastnn
+from numba.core import event
+from tests.forks import in_child
+
+X, y = fastnn.datasets.circle(10)
+found = []
+
+def train():
+    net = fastnn.mlp([2, 4, 1], output="sigmoid")
+    net.fit(X, y, epochs=5, optimizer=fastnn.SGD(2.0))
+    found.append(net.parameters.tobytes())
+    return found[-1]
+
+class Started(event.Listener):
+    def on_start(self, event):
+        inside.set()
+    def on_end(self, event):
+        pass
+
+inside = threading.Event()
+thread = threading.Thread(target=train)
+with event.install_listener("numba:compile", Started()):
+    thread.start()
+    inside.wait()
+    in_child(lambda: len(train()) == 17 * 8)
+thread.join()
+assert train() == found[0]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_fork_while_the_first_fit_compiles(run_python, tmp_path):
+    run_python(FORK_WHILE_COMPILING, NUMBA_CACHE_DIR=str(tmp_path))
+
+
+FORK_WHILE_TRAINING = """
+import threading, fastnn
+from tests.forks import in_child
+X, y = fastnn.datasets.circle(10)
+net = fastnn.mlp([2, 4, 1])
+inside, end = threading.Event(), threading.Event()
+fit = threading.Thread(target=net.fit, args=(X, y), kwargs={"callbacks": [lambda _: (inside.set(), end.wait())]})
+fit.start()
+inside.wait()
+in_child(lambda: net.fit(X, y, epochs=2).epochs == 2)
+end.set()
+fit.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_may_train_what_a_thread_of_its_parent_trains(run_python):
+    run_python(FORK_WHILE_TRAINING)
+
+
 SPAWN = """
 import multiprocessing, sys
 import numpy as np, fastnn
