@@ -159,5 +159,5 @@ def test_rprop_takes_a_plain_number():
 
 
 def test_times_that_no_fit_reaches():
-    with pytest.raises(ValueError, match="every is 1000.*; a whole number from 1 to 1000000000"):
+    with pytest.raises(ValueError, match=r"every is 1000.*; a whole number from 1 to 1000000000"):
         schedules.StepDecay(1.0, every=10**30)
