@@ -226,7 +226,6 @@ class _Preparations:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.under_way = False
-        self.fork_waited = False  # and has the lock
         self.collected = False  # whether garbage was, before
 
     def pause_collection(self) -> None:
@@ -243,16 +242,17 @@ class _Preparations:
 
 _preparations = _Preparations()
 _spent = threading.local()
+_forking = threading.local()
 
 
 def _wait_for_others() -> None:
     """Before a fork: who is compiling holds locks of Numba's, and would not be there to give them back."""
-    _preparations.fork_waited = _preparations.lock.acquire(timeout=SECONDS_BEFORE_FORK)
+    _forking.has_lock = _preparations.lock.acquire(timeout=SECONDS_BEFORE_FORK)
 
 
 def _go_on() -> None:
     """In the parent."""
-    if _preparations.fork_waited:
+    if getattr(_forking, "has_lock", False):  # it may have begun before this was registered
         _preparations.lock.release()
 
 
