@@ -393,11 +393,11 @@ def _whole_epochs(job: tuple, history: Any, crew: tuple, budget: int) -> int:
     lanes, count = width(scratch), plan[PARAMETERS]
     samples, zero = (plan[SAMPLES] + lanes - 1) // lanes * lanes, offset(gradient, count)
     x, t, w = tile.packed(plan, job[2], 0, True)
-    weight = float(add_up(w, samples)) if plan[WEIGHTED] != 0 else float(plan[SAMPLES])
+    weight = np.float64(add_up(w, samples) if plan[WEIGHTED] != 0 else plan[SAMPLES])
     first, done, most = cursor[EPOCH], 0, min(budget, plan[EPOCHS] - 1 - cursor[EPOCH])
     while done < most and cursor[STATUS] == RUNNING:
         y = tile.forward(plan, numbers, parameters, x, x, scratch, samples, True, (places, 0))
-        loss = tile.loss(plan, numbers, y, t, t, w, scratch, samples)
+        loss = np.float64(tile.loss(plan, numbers, y, t, t, w, scratch, samples))
         if not np.isfinite(loss) or weight == 0.0:
             break
         tile.backward(plan, parameters, gradient, x, x, scratch, zero, samples, False)
