@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
 import hashlib
@@ -12,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -282,7 +281,7 @@ class _Notice(event.Listener):  # type: ignore[misc]
         self._compiling = self._late = False
         self._timer = threading.Timer(SECONDS_BEFORE_NOTICE, self._time_is_up)
         self._timer.daemon = True
-        with contextlib.suppress(RuntimeError):  # the system has no thread left; then without a word
+        with suppress(RuntimeError):  # the system has no thread left; then without a word
             self._timer.start()
 
     def on_start(self, event: Any) -> None:

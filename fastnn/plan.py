@@ -159,6 +159,7 @@ class Plan:
     reals: npt.NDArray[np.float64]
     dtype: np.dtype[Any]
     scratch_rows: int
+    seconds_per_sample: float  # about what training on one takes
     state_length: int = 0  # numbers that the optimizer remembers
 
     @property
@@ -184,13 +185,6 @@ class Plan:
     def scratch(self) -> npt.NDArray[Any]:
         """Memory for one tile's rows."""
         return aligned_zeros(self.scratch_length, self.dtype)
-
-    @property
-    def seconds_per_sample(self) -> float:
-        """About what training on one sample takes."""
-        fields = self.numbers[layout.HEAD : layout.HEAD + int(self.numbers[layout.LAYERS]) * layout.LAYER_FIELDS]
-        sizes = fields.reshape(-1, layout.LAYER_FIELDS)[:, [layout.LAYER_INPUTS, layout.LAYER_OUTPUTS]]
-        return _seconds_per_sample(sizes, self.dtype)
 
 
 def aligned(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -318,6 +312,7 @@ def make_plan(
         np.concatenate([reals, np.array(lists.real)]),
         dtype,
         scratch.rows,
+        seconds,
         state,
     )
 

@@ -63,20 +63,10 @@ def unpacked(shape: int) -> tuple[int, int, int]:
 
 
 def update(
-    address: int,
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    batch_loss: float,
+    address: int, vectors: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float
 ) -> int:
-    """An optimizer's step; see ``kernels.optimizers``."""
-    return _call(address, p, g, previous, state, memory, settings, count, stride, scale, batch_loss)
+    """An optimizer's step, see ``kernels.optimizers``; vectors are p, g, previous, state."""
+    return _call(address, vectors, memory, settings, count, stride, scale, loss)
 
 
 def schedule(address: int, settings: Any, updates: float, each_epoch: float) -> float:
@@ -193,7 +183,7 @@ def _compile(function: Callable[..., Any], result: Any, reals: str = "") -> None
 
 _compile(activate, types.none)
 _compile(loss, types.float64)
-_compile(update, types.int64, "scale batch_loss")
+_compile(update, types.int64, "scale loss")
 _compile(schedule, types.float64, "updates each_epoch")
 _compile(penalty, types.float64, "weight")
 _compile(clip, types.none, "scale value norm")

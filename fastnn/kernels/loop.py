@@ -184,21 +184,12 @@ def _update_stretch(job: tuple, crew: tuple, item: int) -> None:
     board, memories, sums = crew[0], crew[3], crew[4]
     parameters, gradient, previous, state, _ = vectors
     first = item * board[team.SETTING]
+    stretches = offset(parameters, first), offset(gradient, first), offset(previous, first), offset(state, first)
     memory, length = offset(memories, item * MOST_MEMORY), min(board[team.SETTING], plan[PARAMETERS] - first)
     for i in range(MOST_MEMORY):
         memory[i] = sums[MEMORY + i]
     crew[2][item] = calls.update(
-        plan[OPTIMIZER],
-        offset(parameters, first),
-        offset(gradient, first),
-        offset(previous, first),
-        offset(state, first),
-        memory,
-        numbers,
-        length,
-        plan[PARAMETERS],
-        sums[SCALE],
-        sums[BATCH_MEAN],
+        plan[OPTIMIZER], stretches, memory, numbers, length, plan[PARAMETERS], sums[SCALE], sums[BATCH_MEAN]
     )
 
 
@@ -293,9 +284,8 @@ def _update(job: tuple, crew: tuple, weight: float, loss: float) -> int:
     if crew[0][team.THREADS] > 1 and count >= team.LEAST_SHARED and plan[LINE_SEARCH] == 0:
         answer = _update_together(job, crew, loss)
     else:
-        answer = calls.update(
-            plan[OPTIMIZER], parameters, gradient, previous, state, memory, numbers, count, count, scale, loss
-        )
+        updated = parameters, gradient, previous, state
+        answer = calls.update(plan[OPTIMIZER], updated, memory, numbers, count, count, scale, loss)
     cursor[UPDATES] += 1
     for i in range(plan[FROZEN]):
         place = offset(plan, plan[FROZEN_LIST] + 2 * i)
@@ -389,6 +379,7 @@ def _whole_epochs(job: tuple, history: Any, crew: tuple, budget: int) -> int:
     """
     plan, numbers, vectors, cursor, sums = job[0], job[1], job[4], job[6], crew[4]
     parameters, gradient, previous, state, _ = vectors
+    updated = parameters, gradient, previous, state
     scratch, places = _memory_of(job, crew, 0)
     lanes, count = width(scratch), plan[PARAMETERS]
     samples, zero = (plan[SAMPLES] + lanes - 1) // lanes * lanes, offset(gradient, count)
@@ -402,17 +393,7 @@ def _whole_epochs(job: tuple, history: Any, crew: tuple, budget: int) -> int:
             break
         tile.backward(plan, parameters, gradient, x, x, scratch, zero, samples, False)
         answer = calls.update(
-            plan[OPTIMIZER],
-            parameters,
-            gradient,
-            previous,
-            state,
-            offset(sums, MEMORY),
-            numbers,
-            count,
-            count,
-            1.0 / weight,
-            loss / weight,
+            plan[OPTIMIZER], updated, offset(sums, MEMORY), numbers, count, count, 1.0 / weight, loss / weight
         )
         cursor[UPDATES] += 1
         if answer == NOT_FINITE:

@@ -80,6 +80,7 @@ def _descend(given: tuple, budget: int) -> int:
     features, outputs, shuffled = plan[INPUTS], plan[OUTPUTS], plan[SHUFFLED] != 0
     size, length = plan[BATCH], plan[PARAMETERS]
     weight = np.float64(size)
+    updated = parameters, gradient, previous, state
     memory, w = offset(sums, MEMORY), single.weight_of_one(plan, scratch)
     first, end = cursor[FIRST], plan[WINDOW_END] - size
     count, epoch_loss, answer = 0, sums[EPOCH_LOSS], MOVED
@@ -94,17 +95,7 @@ def _descend(given: tuple, budget: int) -> int:
         if not np.isfinite(loss):
             break
         answer = calls.update(
-            plan[OPTIMIZER],
-            parameters,
-            gradient,
-            previous,
-            state,
-            memory,
-            numbers,
-            length,
-            length,
-            1.0 / weight,
-            loss / weight,
+            plan[OPTIMIZER], updated, memory, numbers, length, length, 1.0 / weight, loss / weight
         )
         epoch_loss += loss
         count += 1
