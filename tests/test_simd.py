@@ -13,7 +13,20 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fastnn.kernels import simd
 from fastnn.kernels.jit import FLAGS, inlined, kernel
 from fastnn.kernels.rows import lay_out
-from fastnn.kernels.simd import FOUR, LANES, ONE, TWO, fill, load, offset, pointer, select, store, width
+from fastnn.kernels.simd import (
+    FOUR,
+    LANES,
+    ONE,
+    TWO,
+    VECTOR_BYTES,
+    fill,
+    load,
+    offset,
+    pointer,
+    select,
+    store,
+    width,
+)
 from tests.marks import core
 from tests.problems import EPSILON
 
@@ -44,6 +57,7 @@ OPERATIONS = {
     "over a number": lambda a, b: a / 7.0,
     "magic": lambda a, b: simd.magic(a),
     "is_double": lambda a, b: a if simd.is_double(a) else b,
+    "looks_up": lambda a, b: a if simd.looks_up(a) else b,
     "add": lambda a, b: a + b,
     "subtract": lambda a, b: a - b,
     "multiply": lambda a, b: a * b,
@@ -133,6 +147,16 @@ def test_bits_of_normal_numbers(rng, dtype):
         assert_array_equal(compiled, meant, name)
         if name == "power_of_two":
             assert_array_equal(meant, np.ldexp(np.ones(64, dtype), b.astype(int)))
+
+
+@pytest.mark.skipif(VECTOR_BYTES < 64, reason="needs AVX-512")
+def test_sixteenth_power():
+    table = tuple(1.0 + j / 16 for j in range(16))
+    programs = {"sixteenth_power": lambda a, b: simd.sixteenth_power(simd.magic(a) + a, table)}
+    n = np.concatenate([np.arange(-40.0, 40.0), np.linspace(-16 * 1021, 16 * 1021, 128).round()])
+    for _, compiled, meant in lane_by_lane(programs, n, n):
+        assert_array_equal(compiled, meant)
+        assert_array_equal(meant, np.ldexp(1.0 + (n % 16) / 16, (n // 16).astype(int)))
 
 
 def test_total(rng, dtype):

@@ -15,6 +15,7 @@ from fastnn.kernels.simd import (
     exponent,
     fma,
     is_double,
+    looks_up,
     magic,
     maximum,
     minimum,
@@ -22,6 +23,7 @@ from fastnn.kernels.simd import (
     power_of_two,
     select,
     significand,
+    sixteenth_power,
 )
 
 INFINITY, NAN = float("inf"), float("nan")
@@ -104,6 +106,30 @@ COTH = tuple(
     )
 )
 COTH_SINGLE = tuple(COTH_K * c for c in (2.0, 0.16666655242443085, -0.002769838785752654))
+# The same for |r| <= ln(2)/32.
+COTH_16 = tuple(COTH_K * c for c in (2.0, 0.16666666665847601, -0.0027777312286863184))
+LN2_16 = (0.04332169878489367, 1.0291218489310676e-13)  # ln(2)/16, in two parts as above
+# 2**(j/16)·e**t. This t is such that all sixteen are near to numbers that can be stored, those nearest where an
+# error of theirs would add most to that of the sigmoid.
+ROOTS_T = -4.195084102320834e-08
+ROOTS = (
+    0.9999999580491599,
+    1.0442737386192513,
+    1.090507686917542,
+    1.1387885869835517,
+    1.1892070651144835,
+    1.2418577599765055,
+    1.2968395002475008,
+    1.3542554901247348,
+    1.414213503045648,
+    1.4768260839854017,
+    1.542210760710901,
+    1.6104902643878318,
+    1.6817927599548068,
+    1.756252086697046,
+    1.8340080094711624,
+    1.915206481052623,
+)
 # r·coth(r) as a function of r², for |r| <= ln(2)/2
 TANH = (
     1.0,
@@ -291,28 +317,38 @@ def power(x: Any, k: float) -> Any:
 
 
 @inlined
+def _sigmoid_of_parts(minus_r: Any, c: Any, s: Any) -> Any:
+    """1/(1 + s·(c + k·r)/(c - k·r)), with the k of ``COTH_K``."""
+    near = fma(minus_r, COTH_K, c)
+    # Not c + k·r: what near lost in rounding then acts like an error of c, which hardly matters.
+    far = fma(minus_r, -2.0 * COTH_K, near)
+    return near / fma(s, far, near)
+
+
+@inlined
 def sigmoid(x: Any) -> Any:
     """1/(1 + e**-x); never less than e**-708 (e**-87 in float32).
 
     With -x = n·ln 2 + r, s = 2**n and c = k·r·coth(r/2), e**-x = s·(c + k·r)/(c - k·r). As a division is needed
-    anyway, this halves the polynomial: c is even in r.
+    anyway, this halves the polynomial: c is even in r. Where s can be looked up, n is a number of sixteenths.
     """
     limit = 708.0 if is_double(x) else 87.0
     x = minimum(limit, maximum(-limit, x))
+    if looks_up(x):
+        raised = fma(x, -16.0 * LOG2_E, magic(x))
+        n = raised - magic(x)
+        minus_r = fma(n, LN2_16[0], x) + fma(n, LN2_16[1], ROOTS_T)
+        c = polynomial(minus_r * minus_r, COTH_16)
+        return _sigmoid_of_parts(minus_r, c, sixteenth_power(raised, ROOTS))
     raised = fma(x, -LOG2_E, magic(x))
     n = raised - magic(x)
     if is_double(x):
         minus_r = fma(n, LN2[1], fma(n, LN2[0], x))
-        square = minus_r * minus_r
-        c = polynomial(square, COTH)
+        c = polynomial(minus_r * minus_r, COTH)
     else:
         minus_r = fma(n, LN2_SINGLE[1], fma(n, LN2_SINGLE[0], x))
-        square = minus_r * minus_r
-        c = polynomial(square, COTH_SINGLE)
-    near = fma(minus_r, COTH_K, c)
-    # Not c + k·r: what near lost in rounding then acts like an error of c, which hardly matters.
-    far = fma(minus_r, -2.0 * COTH_K, near)
-    return near / fma(power_of_two(raised), far, near)
+        c = polynomial(minus_r * minus_r, COTH_SINGLE)
+    return _sigmoid_of_parts(minus_r, c, power_of_two(raised))
 
 
 @inlined

@@ -29,9 +29,11 @@ from fastnn.kernels.simd.arithmetic import square_root as square_root
 from fastnn.kernels.simd.arithmetic import total as total
 from fastnn.kernels.simd.bits import exponent as exponent
 from fastnn.kernels.simd.bits import is_double as is_double
+from fastnn.kernels.simd.bits import looks_up as looks_up
 from fastnn.kernels.simd.bits import magic as magic
 from fastnn.kernels.simd.bits import power_of_two as power_of_two
 from fastnn.kernels.simd.bits import significand as significand
+from fastnn.kernels.simd.bits import sixteenth_power as sixteenth_power
 from fastnn.kernels.simd.blocks import FOUR as FOUR
 from fastnn.kernels.simd.blocks import ONE as ONE
 from fastnn.kernels.simd.blocks import TWO as TWO

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
+from numba.core.typing import signature
 
 from fastnn.kernels.simd.arithmetic import fill
-from fastnn.kernels.simd.types import Lanes, compiled_form
+from fastnn.kernels.simd.types import VECTOR_BYTES, Lanes, compiled_form
 
 MAGIC, MAGIC_SINGLE = 1.5 * 2.0**52 + 1023, 1.5 * 2.0**23 + 127
 
@@ -37,6 +38,66 @@ def power_of_two(raised: Any) -> Any:
     """2**n for raised = magic + n, with n in the range of normal numbers."""
     whole, bits = (np.int64, 52) if raised.dtype == np.float64 else (np.int32, 23)
     return (raised.view(whole) << bits).view(raised.dtype)
+
+
+def looks_up(a: Any) -> bool:
+    """Whether one instruction can look up each lane in 16 numbers; known to the compiler.
+
+    So it is for float64 on AVX-512. In float32, where it could be done too, nothing is gained.
+    """
+    return VECTOR_BYTES == 64 and bool(a.dtype == np.float64)
+
+
+def _can_look_up(lanes: Lanes) -> bool:
+    return VECTOR_BYTES == 64 and lanes.dtype == types.float64
+
+
+@compiled_form(looks_up, lambda a: types.boolean if isinstance(a, Lanes) else None, Lanes)
+def _looks_up(context, builder, sig, args):
+    return ir.Constant(ir.IntType(1), int(_can_look_up(sig.args[0])))
+
+
+def sixteenth_power(raised: Any, table: tuple) -> Any:
+    """table[j]·2**e for raised = magic + 16·e + j with 0 <= j < 16, where lanes can be looked up.
+
+    The table, known to the compiler, has a number in [1, 2) for each j; but the first may be a little less.
+    """
+    n = raised.view(np.int64) - np.int64(np.float64(MAGIC).view(np.int64))
+    return np.ldexp(np.asarray(table)[n & 15], n >> 4)
+
+
+@compiled_form(
+    sixteenth_power,
+    lambda raised, table: (
+        signature(raised, raised, table)
+        if isinstance(raised, Lanes) and isinstance(table, types.UniTuple)
+        else None
+    ),
+    Lanes,
+    types.UniTuple,
+)
+def _sixteenth_power(context, builder, sig, args):
+    raised, table = args
+    lanes = context.get_value_type(sig.return_type)
+    if not _can_look_up(sig.return_type):
+        return ir.Constant(lanes, ir.Undefined)  # in a branch that is never taken
+    integers = ir.VectorType(ir.IntType(64), 8)
+    # The last bits of the sum that raised is, n + 1023, are both: four of the place in the table and, 48 bits
+    # further up, eleven of the exponent. What the place adds there is taken away in the table beforehand.
+    bits = builder.shl(builder.bitcast(raised, integers), _same(integers, 48))
+    halves = []
+    for first in (0, 8):
+        places = [(place - 1023) % 16 for place in range(first, first + 8)]
+        half = ir.Constant(lanes, ir.Undefined)
+        for lane, j in enumerate(places):
+            half = builder.insert_element(half, builder.extract_value(table, j), ir.IntType(32)(lane))
+        excess = ir.Constant(integers, [(j + 1023) << 48 for j in places])
+        halves.append(builder.bitcast(builder.sub(builder.bitcast(half, integers), excess), lanes))
+    kind = ir.FunctionType(lanes, [lanes, integers, lanes])
+    name = "llvm.x86.avx512.vpermi2var.pd.512"
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    chosen = builder.call(function, [halves[0], builder.bitcast(raised, integers), halves[1]])
+    return builder.bitcast(builder.add(builder.bitcast(chosen, integers), bits), lanes)
 
 
 def exponent(a: Any) -> Any:
