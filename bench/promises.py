@@ -34,6 +34,7 @@ SMALL_OVER_JAX = {10: 4.0, 100: 8.0}
 SMALL_OVER_TORCH = {10: 80.0, 300: 15.0}  # at these alone
 OVER_STOCHASTIC = {
     ("2-4-1", "JAX", "float32"): 1.0,
+    ("2-4-1", "FANN", "float32"): 1.2,
     ("64-64-10", "PyTorch", "float64"): 20.0,
     ("64-64-10", "PyTorch", "float32"): 20.0,
 }

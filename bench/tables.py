@@ -235,8 +235,8 @@ def stochastic(results: Results) -> str:
         lines.append([f"**{library}**" if library == "fastnn" else library, *(cells.get(k, "") for k in kinds)])
     note = (
         "In brackets, how many times fastnn's time. Of several ways to write it, the fastest is shown. Plain C is "
-        "the textbook's loops (bench/plain.c) with -O3 -march=native -ffast-math; FANN itself, which needs "
-        "a library of the system's, is not measured."
+        "the textbook's loops (bench/plain.c) with -O3 -march=native -ffast-math; FANN is the system's library "
+        "(bench/fann.py)."
     )
     head = [f"[{network.replace('-', ', ')}]<br>{dtype}" for network, dtype in kinds]
     return table(["ns an update", *head], lines) + f"\n\n{note}"
