@@ -16,6 +16,27 @@ LIBRARIES = {"float64": "doublefann", "float32": "floatfann"}
 INCREMENTAL, LINEAR_ERROR, LINEAR, SIGMOID = 0, 0, 0, 3  # of the enums in fann_data.h
 STEEPNESS = {SIGMOID: 0.5, LINEAR: 1.0}  # FANN's sigmoid is 1/(1 + exp(-2·steepness·z))
 
+
+class Head(ctypes.Structure):
+    """How ``struct fann`` begins."""
+
+    _fields_ = (
+        ("errno", ctypes.c_int),
+        ("error_log", ctypes.c_void_p),
+        ("error", ctypes.c_void_p),
+        ("learning_rate", ctypes.c_float),
+        ("learning_momentum", ctypes.c_float),
+        ("connection_rate", ctypes.c_float),
+        ("network_type", ctypes.c_int),
+        ("first_layer", ctypes.c_void_p),
+        ("last_layer", ctypes.c_void_p),
+        ("total_neurons", ctypes.c_uint),
+        ("num_input", ctypes.c_uint),
+        ("num_output", ctypes.c_uint),
+        ("weights", ctypes.c_void_p),
+    )
+
+
 Data = tuple[np.ndarray, np.ndarray]
 Weights = Sequence[tuple[np.ndarray, np.ndarray]]
 
@@ -49,23 +70,6 @@ def _rows(library: Any, number: Any, X: np.ndarray, y: np.ndarray) -> ctypes.c_v
     return ctypes.c_void_p(library.fann_create_train_from_callback(len(X), X.shape[1], y.shape[1], put))
 
 
-def _connections(number: Any, weights: Weights) -> Any:
-    """All weights with the numbers of the neurons they join; each layer but the last ends with one for biases."""
-
-    class Connection(ctypes.Structure):
-        _fields_ = (("source", ctypes.c_uint), ("target", ctypes.c_uint), ("weight", number))
-
-    found, first = [], 0
-    for layer, bias in weights:
-        inputs, outputs = layer.shape
-        after = first + inputs + 1
-        for o in range(outputs):
-            found += [Connection(first + i, after + o, layer[i, o]) for i in range(inputs)]
-            found.append(Connection(first + inputs, after + o, bias[o]))
-        first = after
-    return (Connection * len(found))(*found)
-
-
 def trainer(data: Data, weights: Weights, rate: float, linear_output: bool) -> Callable[[int], np.ndarray]:
     """A function that trains with sigmoids and mse from these weights for so many epochs: the loss of each.
 
@@ -78,11 +82,14 @@ def trainer(data: Data, weights: Weights, rate: float, linear_output: bool) -> C
     number = ctypes.c_double if X.dtype == np.float64 else ctypes.c_float
     sizes = [X.shape[1], *(len(bias) for _, bias in weights)]
     network = _network(library, number, sizes, LINEAR if linear_output else SIGMOID)
-    rows, start = _rows(library, number, X, y), _connections(number, weights)
+    library.fann_set_learning_rate(network, ctypes.c_float(2 * rate / sizes[-1]))
+    rows = _rows(library, number, X, y)
+    # Unit by unit, each with its bias behind. fann_set_weight_array would take longer than some epochs.
+    start = np.concatenate([np.vstack([layer, bias]).T.ravel() for layer, bias in weights])
+    place = ctypes.cast(network, ctypes.POINTER(Head)).contents.weights
 
     def run(epochs: int) -> np.ndarray:
-        library.fann_set_learning_rate(network, ctypes.c_float(2 * rate / sizes[-1]))
-        library.fann_set_weight_array(network, start, len(start))
+        ctypes.memmove(place, start.ctypes.data, start.nbytes)
         return np.array([library.fann_train_epoch(network, rows) for _ in range(epochs)])
 
     return run
