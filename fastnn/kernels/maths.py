@@ -108,7 +108,10 @@ COTH = tuple(
 COTH_SINGLE = tuple(COTH_K * c for c in (2.0, 0.16666655242443085, -0.002769838785752654))
 # The same for |r| <= ln(2)/32.
 COTH_16 = tuple(COTH_K * c for c in (2.0, 0.16666666665847601, -0.0027777312286863184))
-LN2_16 = (0.04332169878489367, 1.0291218489310676e-13)  # ln(2)/16, in two parts as above
+COTH_16_SINGLE = tuple(COTH_K * c for c in (2.0, 0.16666536033153534))
+# ln(2)/16, in two parts as above
+LN2_16 = (0.04332169878489367, 1.0291218489310676e-13)
+LN2_16_SINGLE = (0.0433197021484375, 1.9966364561696537e-06)
 # 2**(j/16)·e**t. This t is such that all sixteen are near to numbers that can be stored, those nearest where an
 # error of theirs would add most to that of the sigmoid.
 ROOTS_T = -4.195084102320834e-08
@@ -129,6 +132,25 @@ ROOTS = (
     1.756252086697046,
     1.8340080094711624,
     1.915206481052623,
+)
+ROOTS_T_SINGLE = -1.1456664651632309e-05
+ROOTS_SINGLE = (
+    0.9999885559082031,
+    1.0442618131637573,
+    1.090495228767395,
+    1.1387755870819092,
+    1.1891934871673584,
+    1.241843581199646,
+    1.2968246936798096,
+    1.3542400598526,
+    1.414197325706482,
+    1.4768092632293701,
+    1.5421931743621826,
+    1.6104718446731567,
+    1.6817735433578491,
+    1.7562320232391357,
+    1.8339871168136597,
+    1.9151846170425415,
 )
 # r·coth(r) as a function of r², for |r| <= ln(2)/2
 TANH = (
@@ -317,15 +339,6 @@ def power(x: Any, k: float) -> Any:
 
 
 @inlined
-def _sigmoid_of_parts(minus_r: Any, c: Any, s: Any) -> Any:
-    """1/(1 + s·(c + k·r)/(c - k·r)), with the k of ``COTH_K``."""
-    near = fma(minus_r, COTH_K, c)
-    # Not c + k·r: what near lost in rounding then acts like an error of c, which hardly matters.
-    far = fma(minus_r, -2.0 * COTH_K, near)
-    return near / fma(s, far, near)
-
-
-@inlined
 def sigmoid(x: Any) -> Any:
     """1/(1 + e**-x); never less than e**-708 (e**-87 in float32).
 
@@ -337,18 +350,27 @@ def sigmoid(x: Any) -> Any:
     if looks_up(x):
         raised = fma(x, -16.0 * LOG2_E, magic(x))
         n = raised - magic(x)
-        minus_r = fma(n, LN2_16[0], x) + fma(n, LN2_16[1], ROOTS_T)
-        c = polynomial(minus_r * minus_r, COTH_16)
-        return _sigmoid_of_parts(minus_r, c, sixteenth_power(raised, ROOTS))
-    raised = fma(x, -LOG2_E, magic(x))
-    n = raised - magic(x)
-    if is_double(x):
-        minus_r = fma(n, LN2[1], fma(n, LN2[0], x))
-        c = polynomial(minus_r * minus_r, COTH)
+        if is_double(x):
+            minus_r = fma(n, LN2_16[0], x) + fma(n, LN2_16[1], ROOTS_T)
+            c = polynomial(minus_r * minus_r, COTH_16)
+            s = sixteenth_power(raised, ROOTS)
+        else:
+            minus_r = fma(n, LN2_16_SINGLE[0], x) + fma(n, LN2_16_SINGLE[1], ROOTS_T_SINGLE)
+            c = polynomial(minus_r * minus_r, COTH_16_SINGLE)
+            s = sixteenth_power(raised, ROOTS_SINGLE)
     else:
-        minus_r = fma(n, LN2_SINGLE[1], fma(n, LN2_SINGLE[0], x))
-        c = polynomial(minus_r * minus_r, COTH_SINGLE)
-    return _sigmoid_of_parts(minus_r, c, power_of_two(raised))
+        raised = fma(x, -LOG2_E, magic(x))
+        n, s = raised - magic(x), power_of_two(raised)
+        if is_double(x):
+            minus_r = fma(n, LN2[1], fma(n, LN2[0], x))
+            c = polynomial(minus_r * minus_r, COTH)
+        else:
+            minus_r = fma(n, LN2_SINGLE[1], fma(n, LN2_SINGLE[0], x))
+            c = polynomial(minus_r * minus_r, COTH_SINGLE)
+    near = fma(minus_r, COTH_K, c)
+    # Not c + k·r: what near lost in rounding then acts like an error of c, which hardly matters.
+    far = fma(minus_r, -2.0 * COTH_K, near)
+    return near / fma(s, far, near)
 
 
 @inlined

@@ -41,20 +41,13 @@ def power_of_two(raised: Any) -> Any:
 
 
 def looks_up(a: Any) -> bool:
-    """Whether one instruction can look up each lane in 16 numbers; known to the compiler.
-
-    So it is for float64 on AVX-512. In float32, where it could be done too, nothing is gained.
-    """
-    return VECTOR_BYTES == 64 and bool(a.dtype == np.float64)
-
-
-def _can_look_up(lanes: Lanes) -> bool:
-    return VECTOR_BYTES == 64 and lanes.dtype == types.float64
+    """Whether one instruction can look up each lane in 16 numbers; known to the compiler. So it is on AVX-512."""
+    return VECTOR_BYTES == 64
 
 
 @compiled_form(looks_up, lambda a: types.boolean if isinstance(a, Lanes) else None, Lanes)
 def _looks_up(context, builder, sig, args):
-    return ir.Constant(ir.IntType(1), int(_can_look_up(sig.args[0])))
+    return ir.Constant(ir.IntType(1), int(VECTOR_BYTES == 64))
 
 
 def sixteenth_power(raised: Any, table: tuple) -> Any:
@@ -62,8 +55,8 @@ def sixteenth_power(raised: Any, table: tuple) -> Any:
 
     The table, known to the compiler, has a number in [1, 2) for each j; but the first may be a little less.
     """
-    n = raised.view(np.int64) - np.int64(np.float64(MAGIC).view(np.int64))
-    return np.ldexp(np.asarray(table)[n & 15], n >> 4)
+    n = (raised - magic(raised)).astype(int)
+    return np.ldexp(np.array(table, raised.dtype)[n % 16], n // 16)
 
 
 @compiled_form(
@@ -78,26 +71,30 @@ def sixteenth_power(raised: Any, table: tuple) -> Any:
 )
 def _sixteenth_power(context, builder, sig, args):
     raised, table = args
-    lanes = context.get_value_type(sig.return_type)
-    if not _can_look_up(sig.return_type):
-        return ir.Constant(lanes, ir.Undefined)  # in a branch that is never taken
-    integers = ir.VectorType(ir.IntType(64), 8)
-    # The last bits of the sum that raised is, n + 1023, are both: four of the place in the table and, 48 bits
-    # further up, eleven of the exponent. What the place adds there is taken away in the table beforehand.
-    bits = builder.shl(builder.bitcast(raised, integers), _same(integers, 48))
-    halves = []
-    for first in (0, 8):
-        places = [(place - 1023) % 16 for place in range(first, first + 8)]
-        half = ir.Constant(lanes, ir.Undefined)
-        for lane, j in enumerate(places):
-            half = builder.insert_element(half, builder.extract_value(table, j), ir.IntType(32)(lane))
-        excess = ir.Constant(integers, [(j + 1023) << 48 for j in places])
-        halves.append(builder.bitcast(builder.sub(builder.bitcast(half, integers), excess), lanes))
-    kind = ir.FunctionType(lanes, [lanes, integers, lanes])
-    name = "llvm.x86.avx512.vpermi2var.pd.512"
-    function = cgutils.get_or_insert_function(builder.module, kind, name)
-    chosen = builder.call(function, [halves[0], builder.bitcast(raised, integers), halves[1]])
-    return builder.bitcast(builder.add(builder.bitcast(chosen, integers), bits), lanes)
+    lanes = sig.return_type
+    floats, integers, bits, bias = _layout(context, lanes)
+    if VECTOR_BYTES < 64:
+        return ir.Constant(floats, ir.Undefined)  # in a branch that is never taken
+    # The last bits of the sum that raised is, n + bias, are both: four of the place in the table and, further up,
+    # those of the exponent. What the place adds there is taken away in the table beforehand.
+    raised = builder.bitcast(raised, integers)
+    tables = []
+    for first in range(0, 16, lanes.count):
+        powers = [(first + lane - bias) % 16 for lane in range(lanes.count)]
+        numbers = ir.Constant(floats, ir.Undefined)
+        for lane, j in enumerate(powers):
+            number = context.cast(builder, builder.extract_value(table, j), sig.args[1].dtype, lanes.dtype)
+            numbers = builder.insert_element(numbers, number, ir.IntType(32)(lane))
+        excess = ir.Constant(integers, [(j + bias) << (bits - 4) for j in powers])
+        tables.append(builder.bitcast(builder.sub(builder.bitcast(numbers, integers), excess), floats))
+    if len(tables) == 1:
+        name, arguments = "llvm.x86.avx512.permvar.sf.512", [tables[0], raised]
+    else:
+        name, arguments = "llvm.x86.avx512.vpermi2var.pd.512", [tables[0], raised, tables[1]]
+    kind = ir.FunctionType(floats, [argument.type for argument in arguments])
+    found = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+    exponents = builder.shl(raised, _same(integers, bits - 4))
+    return builder.bitcast(builder.add(builder.bitcast(found, integers), exponents), floats)
 
 
 def exponent(a: Any) -> Any:
@@ -112,6 +109,12 @@ def significand(a: Any) -> Any:
 
 def _same(integers: Any, value: float) -> Any:
     return ir.Constant(integers, [value] * integers.count)
+
+
+def _layout(context: Any, lanes: Lanes) -> tuple[Any, Any, int, int]:
+    """Vector types of the numbers and of their bits, the bits of the significand, and the bias of the exponent."""
+    integers = ir.VectorType(ir.IntType(lanes.dtype.bitwidth), lanes.count)
+    return context.get_value_type(lanes), integers, *((52, 1023) if lanes.dtype == types.float64 else (23, 127))
 
 
 def _emit_magic(builder, a, floats, integers, bits, bias):
@@ -136,14 +139,11 @@ def _emit_significand(builder, a, floats, integers, bits, bias):
 
 
 def _register(function: Callable[..., Any], emit: Callable[..., Any]) -> None:
-    """``emit`` is given the vector types, the bits of the significand, and the bias of the exponent."""
+    """``emit`` is given what ``_layout`` tells."""
 
     @compiled_form(function, lambda a: a if isinstance(a, Lanes) else None, Lanes)
     def lower(context, builder, sig, args):
-        lanes = sig.return_type
-        integers = ir.VectorType(ir.IntType(lanes.dtype.bitwidth), lanes.count)
-        layout = (52, 1023) if lanes.dtype == types.float64 else (23, 127)
-        return emit(builder, args[0], context.get_value_type(lanes), integers, *layout)
+        return emit(builder, args[0], *_layout(context, sig.return_type))
 
 
 _register(magic, _emit_magic)
