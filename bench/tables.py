@@ -12,7 +12,7 @@ from bench.store import Results
 Row = dict[str, Any]
 
 OURS = ("fastnn on 1 thread", "fastnn")
-ORDER = ("reference", "NumPy", "scikit-learn", "plain C", "PyTorch", "JAX", "onnxruntime", *OURS)
+ORDER = ("reference", "NumPy", "scikit-learn", "FANN", "plain C", "PyTorch", "JAX", "onnxruntime", *OURS)
 LOSES = "fastnn loses"
 BUSY = 0.02  # what a system does by itself
 
