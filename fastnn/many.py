@@ -75,7 +75,8 @@ class Fits(Sequence[History]):
     histories : the History of each, which is ``network.history`` too.
     values : (networks,) of each the loss by which they are compared: that of its validation rows if all have some,
         else that of training; of its last epoch, or of its best if early stopping went back to that. Infinite
-        for a network that diverged. It says nothing where networks have different losses or rows.
+        for a network that diverged. It says nothing where networks have different rows.
+    same_loss : whether all networks had the same loss function; else ``values`` are not to be compared.
     threads : how many worked.
     compile_seconds, run_seconds : seconds spent on compiling, and on all the rest.
     """
@@ -83,6 +84,7 @@ class Fits(Sequence[History]):
     networks: tuple[Sequential, ...]
     histories: tuple[History, ...]
     values: Doubles
+    same_loss: bool
     threads: int
     compile_seconds: float
     run_seconds: float
@@ -111,7 +113,15 @@ class Fits(Sequence[History]):
 
     @property
     def best(self) -> int:
-        """The number of the network with the smallest of ``values``; ValueError if all diverged."""
+        """The number of the network with the smallest of ``values``.
+
+        Raises
+        ------
+        ValueError
+            If all diverged, or if they had different losses.
+        """
+        if not self.same_loss:
+            raise ValueError("the networks had different losses, which say nothing of who is the best")
         if not np.isfinite(self.values).any():
             raise ValueError("all networks diverged; none is the best")
         return int(np.argmin(self.values))
@@ -123,7 +133,8 @@ class Fits(Sequence[History]):
 
     def __repr__(self) -> str:
         counts = [f"{self.statuses.count(status)} {status}" for status in dict.fromkeys(self.statuses)]
-        best = f", best: {self.best} with {self.values[self.best]:.4g}" if np.isfinite(self.values).any() else ""
+        known = self.same_loss and np.isfinite(self.values).any()
+        best = f", best: {self.best} with {self.values[self.best]:.4g}" if known else ""
         return (
             f"<Fits: {', '.join(counts)}{best}, {self.run_seconds:.3g} s, {self.samples_per_second:.3g} samples/s>"
         )
@@ -134,6 +145,7 @@ class _Member:
     """A network, and what is to be done with it."""
 
     net: Sequential
+    loss: Loss
     options: training.Options
     run: Run
 
@@ -238,7 +250,9 @@ metrics, early_stopping, seed : as ``fit`` takes them.
         _run(crew, members, bar, compile_seconds)
     histories = tuple(member.net.history for member in members if member.net.history is not None)
     seconds = time.perf_counter() - start - compile_seconds
-    fits = Fits(tuple(nets), histories, _values(members, histories), crew.threads, compile_seconds, seconds)
+    same_loss = all(member.loss == members[0].loss for member in members)
+    values = _values(members, histories)
+    fits = Fits(tuple(nets), histories, values, same_loss, crew.threads, compile_seconds, seconds)
     _warn(fits.diverged, len(fits))
     return fits
 
@@ -276,7 +290,7 @@ def _refuse_blocks(X: Any, y: Any) -> None:
 def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Member]:
     """All checks, and all memory; what networks have in common is made once."""
     kept = Kept()
-    made: dict[Any, tuple[training.Options, training.Material]] = {}
+    made: dict[Any, tuple[Loss, training.Options, training.Material]] = {}
     members = []
     for i, net in enumerate(nets):
         own = {name: value.values[i] if isinstance(value, Each) else value for name, value in arguments.items()}
@@ -292,11 +306,11 @@ def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Mem
                 material = training.prepare(
                     asked.problem, asked.rows, dataset, asked.validation, asked.options, kept
                 )
-                made[key] = asked.options, material
+                made[key] = asked.problem.loss, asked.options, material
         except (TypeError, ValueError) as error:
             raise type(error)(f"networks[{i}]: {error}") from None
-        options, material = made[key]
-        members.append(_Member(net, options, material.with_seed(seed).run(net.parameters)))
+        loss, options, material = made[key]
+        members.append(_Member(net, loss, options, material.with_seed(seed).run(net.parameters)))
     return members
 
 

@@ -297,6 +297,16 @@ def test_all_diverged():
         _ = fits.best
 
 
+def test_different_losses_have_no_best():
+    fits = fit_many([net(), net()], X, Y, epochs=2, loss=each(["mse", "mae"]))
+    assert repr(fits).startswith("<Fits: 2 finished, ")
+    assert "best" not in repr(fits)
+    with pytest.raises(ValueError, match="the networks had different losses"):
+        _ = fits.best
+    same = fit_many([net(), net()], X, Y, epochs=2, loss=each(["huber", fastnn.losses.Huber()]))
+    assert same.best in (0, 1)
+
+
 def test_best():
     """By the loss at the end; by that of validation rows if all have it; at the epoch that was gone back to."""
     rates = [0.01, 3.0, 0.1]
