@@ -106,7 +106,7 @@ class ShortPass:
         return gradient
 
 
-class Kept:
+class InferenceCache:
     """What is kept with a network from call to call: passes over data sets, and what predicts rows.
 
     A pass is taken out while it is in use, so that no two threads have the same one. The data sets are held
@@ -125,8 +125,8 @@ class Kept:
             plan = self._plan = plan_of_predictions(layers, rows, dtype)
         return plan
 
-    def __reduce__(self) -> tuple[Callable[[], Kept], tuple[()]]:
-        return Kept, ()
+    def __reduce__(self) -> tuple[Callable[[], InferenceCache], tuple[()]]:
+        return InferenceCache, ()
 
     def take(self, what: int, loss: Any, dataset: Dataset, parameters: Array) -> Any:
         """The pass that is for these, which is then not kept any more; None if there is none."""

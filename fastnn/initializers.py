@@ -15,7 +15,7 @@ import numpy.typing as npt
 Doubles = npt.NDArray[np.float64]
 
 
-class Stream:
+class RandomStream:
     """The numbers that ``random.Random(seed).random()`` would give one after the other."""
 
     def __init__(self, seed: int) -> None:
@@ -34,47 +34,47 @@ class Stream:
         return np.sqrt(-2.0 * np.log(1.0 - pairs[:, 0])) * np.cos(2.0 * math.pi * pairs[:, 1])
 
 
-def uniform(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def uniform(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """From [-1/2, 1/2): the textbook's."""
     return stream.uniform(inputs * outputs) - 0.5
 
 
-def normal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def normal(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """Mean 0, standard deviation 1."""
     return stream.normal(inputs * outputs)
 
 
-def glorot_uniform(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def glorot_uniform(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """Within ±sqrt(6/(inputs + outputs)) (X. Glorot, Y. Bengio, 2010)."""
     return (2.0 * stream.uniform(inputs * outputs) - 1.0) * math.sqrt(6.0 / (inputs + outputs))
 
 
-def glorot_normal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def glorot_normal(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """Variance 2/(inputs + outputs) (X. Glorot, Y. Bengio, 2010)."""
     return stream.normal(inputs * outputs) * math.sqrt(2.0 / (inputs + outputs))
 
 
-def he_uniform(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def he_uniform(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """Within ±sqrt(6/inputs) (K. He and others, 2015)."""
     return (2.0 * stream.uniform(inputs * outputs) - 1.0) * math.sqrt(6.0 / inputs)
 
 
-def he_normal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def he_normal(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """Variance 2/inputs (K. He and others, 2015)."""
     return stream.normal(inputs * outputs) * math.sqrt(2.0 / inputs)
 
 
-def lecun_uniform(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def lecun_uniform(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """Within ±sqrt(3/inputs) (Y. LeCun and others, 1998)."""
     return (2.0 * stream.uniform(inputs * outputs) - 1.0) * math.sqrt(3.0 / inputs)
 
 
-def lecun_normal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def lecun_normal(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """Variance 1/inputs (Y. LeCun and others, 1998)."""
     return stream.normal(inputs * outputs) * math.sqrt(1.0 / inputs)
 
 
-def orthogonal(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def orthogonal(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """Neurons at right angles to each other, or inputs if there are more neurons (A. Saxe and others, 2014)."""
     drawn = stream.normal(inputs * outputs).reshape(outputs, inputs)
     columns, triangle = np.linalg.qr(drawn.T if outputs <= inputs else drawn)
@@ -83,12 +83,12 @@ def orthogonal(stream: Stream, inputs: int, outputs: int) -> Doubles:
     return found
 
 
-def zeros(stream: Stream, inputs: int, outputs: int) -> Doubles:
+def zeros(stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """All 0; draws nothing. Hidden units that start equal stay equal."""
     return np.zeros(inputs * outputs)
 
 
-INITIALIZERS: dict[str, Callable[[Stream, int, int], Doubles]] = {
+INITIALIZERS: dict[str, Callable[[RandomStream, int, int], Doubles]] = {
     "uniform": uniform,
     "normal": normal,
     "glorot_uniform": glorot_uniform,
@@ -102,7 +102,7 @@ INITIALIZERS: dict[str, Callable[[Stream, int, int], Doubles]] = {
 }
 
 
-def initial_weights(name: str | float, stream: Stream, inputs: int, outputs: int) -> Doubles:
+def initial_weights(name: str | float, stream: RandomStream, inputs: int, outputs: int) -> Doubles:
     """Weights (inputs, outputs); a number in place of a name is what all of them are."""
     if not isinstance(name, str):
         return np.full((inputs, outputs), name)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastnn import checks
 from fastnn.activations import ACTIVATIONS, Activation
-from fastnn.initializers import INITIALIZERS, Stream, initial_weights
+from fastnn.initializers import INITIALIZERS, RandomStream, initial_weights
 from fastnn.plan import LayerShape
 
 Array = npt.NDArray[Any]
@@ -62,14 +62,9 @@ class Layer(ABC):
         self._trainable = checks.truth(value, "trainable")
 
     @property
-    def belongs_to_a_network(self) -> bool:
-        """Whether it has its parameters."""
-        return self._views is not None
-
-    @property
     def is_built(self) -> bool:
-        """Whether a network has noted what it computes."""
-        return self.belongs_to_a_network
+        """Whether it belongs to a network, which has noted what it computes and given it its parameters."""
+        return self._views is not None
 
     def _built(self) -> tuple[Array, Array]:
         if self._views is None:
@@ -78,7 +73,7 @@ class Layer(ABC):
 
     def check(self, inputs: int, name: str) -> None:
         """ValueError if the layer cannot follow after so many outputs."""
-        if self.belongs_to_a_network:
+        if self.is_built:
             raise ValueError(
                 f"{name} belongs to another network already; make a {type(self).__name__} for each, or copy() it"
             )
@@ -89,7 +84,7 @@ class Layer(ABC):
 
     @abstractmethod
     def bind(
-        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
+        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: RandomStream
     ) -> None:
         """Make these numbers the layer's parameters, and overwrite them with initial values."""
 
@@ -223,7 +218,7 @@ class Dense(Layer):
         )
 
     def bind(
-        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
+        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: RandomStream
     ) -> None:
         """Make these numbers the layer's weights and bias, and overwrite them with initial values."""
         self.look_at(shape, parameters)
@@ -258,8 +253,8 @@ class Dense(Layer):
         new = Dense(
             self.units,
             self.activation if self.function.name is None else self.function,
-            weights=self.weights if self.belongs_to_a_network else self._given_weights,
-            bias=self.bias if self.belongs_to_a_network else self._given_bias,
+            weights=self.weights if self.is_built else self._given_weights,
+            bias=self.bias if self.is_built else self._given_bias,
             l1=self.l1,
             l2=self.l2,
             max_norm=self.max_norm,
@@ -318,7 +313,7 @@ class Dropout(Layer):
         return LayerShape(inputs, inputs, dropout=self.rate)
 
     def bind(
-        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
+        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: RandomStream
     ) -> None:
         """Let it have as many units as inputs; it has no parameters."""
         self.look_at(shape, parameters)
@@ -404,7 +399,7 @@ class LayerNormalization(Layer):
         return LayerShape(inputs, inputs, epsilon=self.epsilon, trained=self.trainable)
 
     def bind(
-        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: Stream
+        self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: RandomStream
     ) -> None:
         """Make these numbers the layer's gain and bias, and overwrite them with initial values."""
         self.look_at(shape, parameters)
@@ -418,7 +413,7 @@ class LayerNormalization(Layer):
     def copy(self) -> LayerNormalization:
         """A new layer, of no network yet, that begins with this one's gain and bias."""
         new = LayerNormalization(self.epsilon, trainable=self.trainable)
-        if self.belongs_to_a_network:
+        if self.is_built:
             new._given = self.gain.copy(), self.bias.copy()
         return new
 

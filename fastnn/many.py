@@ -250,9 +250,10 @@ metrics, early_stopping, seed : as ``fit`` takes them.
         _run(crew, members, bar, compile_seconds)
     histories = tuple(member.net.history for member in members if member.net.history is not None)
     seconds = time.perf_counter() - start - compile_seconds
-    same_loss = all(member.loss == members[0].loss for member in members)
+    # Not whether they are equal: "huber" and Huber() are of different classes.
+    losses = {(member.loss.name, member.loss.settings, member.loss.smoothing) for member in members}
     values = _values(members, histories)
-    fits = Fits(tuple(nets), histories, values, same_loss, crew.threads, compile_seconds, seconds)
+    fits = Fits(tuple(nets), histories, values, len(losses) == 1, crew.threads, compile_seconds, seconds)
     _warn(fits.diverged, len(fits))
     return fits
 

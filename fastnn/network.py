@@ -21,8 +21,8 @@ from fastnn.dataset import Dataset, Rows, rows_of
 from fastnn.fitting import fit, rows_or_stream
 from fastnn.handles import Handle
 from fastnn.history import History
-from fastnn.inference import Kept, OneRow
-from fastnn.initializers import Stream
+from fastnn.inference import InferenceCache, OneRow
+from fastnn.initializers import RandomStream
 from fastnn.kernels import layout
 from fastnn.layers import Dense, Dropout, Fixed, Layer, LayerNormalization, activation_of, initializer_of
 from fastnn.loss_kinds import LINEAR, Loss, loss_of
@@ -97,9 +97,9 @@ class Sequential:
         count = sum(shape.parameters for shape in self._shapes)
         self._parameters = np.zeros(count, self.dtype)
         self._gradients = np.zeros(count, self.dtype)
-        self._kept = Kept()
+        self._kept = InferenceCache()
         self._last_forward: tuple[Array, Array] | None = None  # rows, and the parameters they met
-        stream = Stream(self.seed)
+        stream = RandomStream(self.seed)
         for layer, shape, own in self._placed():
             layer.bind(shape, own, self.initializer, stream)
 
@@ -458,7 +458,7 @@ class Sequential:
         return training.gradient(problem, self._parameters, rows, dataset)
 
     def _pass(self, what: int, data: Dataset, loss: str | Loss) -> Any:
-        """A pass over a data set, as ``Kept`` has it: the one from the last time, or a new one."""
+        """A pass over a data set, as ``InferenceCache`` has it: the one from the last time, or a new one."""
         kept = self._kept.take(what, loss, data, self._parameters)
         if kept is None:
             from_environment()  # as in ``evaluate``

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fastnn
 import reference
 from fastnn.activations import ACTIVATIONS
-from fastnn.initializers import INITIALIZERS, Stream
+from fastnn.initializers import INITIALIZERS, RandomStream
 
 
 @pytest.mark.parametrize("name", [None, *INITIALIZERS, 0.25, -3])
@@ -57,7 +57,7 @@ def test_float32_weights_are_the_rounded_ones():
 
 @pytest.mark.parametrize("seed", [0, 12345, 2**63 - 1])
 def test_stream_is_the_standard_library_s(seed):
-    stream, r = Stream(seed), Random(seed)
+    stream, r = RandomStream(seed), Random(seed)
     assert stream.uniform(1000).tolist() == [r.random() for _ in range(1000)]
     assert stream.uniform(3).tolist() == [r.random() for _ in range(3)]
 

@@ -43,13 +43,13 @@ def test_layer_knows_where_its_weights_came_from():
     assert [layer.initializer for layer in net.layers] == ["uniform", "zeros"]
 
 
-def test_before_it_belongs_to_a_network_it_has_no_weights():
+def test_before_it_is_built_it_has_no_weights():
     layer = Dense(3)
-    assert not layer.belongs_to_a_network
+    assert not layer.is_built
     with pytest.raises(AttributeError, match="once it belongs to a network"):
         layer.bias = [1, 2, 3]
     fastnn.Sequential([layer], inputs=2)
-    assert layer.belongs_to_a_network
+    assert layer.is_built
     assert (layer.weights.shape, layer.bias.shape) == ((2, 3), (3,))
 
 
