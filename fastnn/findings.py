@@ -365,12 +365,14 @@ def _of_gradients(facts: Facts, unscaled: bool) -> Iterator[str]:
 
 
 def _of_long_gradient(facts: Facts) -> Iterator[str]:
-    ratio = max(layer.relative_gradient for layer in facts.layers if np.isfinite(layer.relative_gradient))
-    worst = next(layer for layer in facts.layers if layer.relative_gradient == ratio)
-    if ratio > GRADIENT_OVER_PARAMETERS:
+    # One whose parameters are all 0 has nothing that its gradient could be compared with.
+    finite = [layer for layer in facts.layers if np.isfinite(layer.relative_gradient)]
+    worst = max(finite, key=lambda layer: layer.relative_gradient, default=None)
+    if worst is not None and worst.relative_gradient > GRADIENT_OVER_PARAMETERS:
         yield (
-            f"the gradient of {worst.name} is {figure(ratio)} times as long as its parameters: gradients explode; "
-            "use a small learning rate, bound the gradient (clip_norm=1), or begin with smaller weights"
+            f"the gradient of {worst.name} is {figure(worst.relative_gradient)} times as long as its parameters: "
+            "gradients explode; use a small learning rate, bound the gradient (clip_norm=1), or begin with "
+            "smaller weights"
         )
 
 

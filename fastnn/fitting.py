@@ -158,6 +158,8 @@ def fit(
         watchers.append(Bar(lines=every is None))
     if every is not None:
         watchers.append(Log(every))
+    if checkpoint is None and checkpoint_every is not None:
+        raise ValueError(f"checkpoint_every is {checks.shown(checkpoint_every)}; a checkpoint is needed with it")
     if checkpoint is not None or resume is not None:
         from fastnn import checkpoints
 
@@ -170,8 +172,6 @@ def fit(
             writer = checkpoints.Checkpoints(checkpoint, checkpoint_every, described)
             options = replace(options, pause_every=writer.every or 0)
             watchers.insert(0, writer)
-    elif checkpoint_every is not None:
-        raise ValueError(f"checkpoint_every is {checks.shown(checkpoint_every)}; a checkpoint is needed with it")
     called = callbacks_of(callbacks)
     if called:
         options = replace(options, pause_every=1)

@@ -484,7 +484,6 @@ def _put_update(
         head[layout.SCHEDULE] = parts.address_of(parts.schedule, update.schedule, dtype)
         head[layout.SCHEDULE_SETTINGS] = lists.add_real(*update.schedule_settings)
     reals[layout.WARM_EPOCHS] = update.warm_epochs
-    reals[layout.WARM_RATE] = update.settings[0]
     if update.plateau is not None:
         head[layout.PLATEAU] = 1
         factor, delta, patience, least = update.plateau

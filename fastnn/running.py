@@ -300,7 +300,8 @@ class Run:
     def between_epochs(self) -> bool:
         """Whether nothing of the next epoch has been done that could not be done again."""
         begun = self.cursor[layout.FIRST] + self.cursor[layout.DONE]
-        return bool(begun == 0 and self.cursor[layout.VALIDATED] < 0)
+        diverged = self.cursor[layout.STATUS] == layout.DIVERGED  # in an epoch's first update, it may be
+        return bool(begun == 0 and self.cursor[layout.VALIDATED] < 0 and not diverged)
 
     @property
     def learning_rate(self) -> float:
@@ -308,7 +309,7 @@ class Run:
         numbers = self.plan.numbers
         warm = self.reals[layout.WARM_EPOCHS] * -(-numbers[layout.SAMPLES] // numbers[layout.BATCH])
         if self.cursor[layout.UPDATES] == 0 and warm > 0:
-            return float(self.reals[layout.WARM_RATE] / warm)
+            return float(self.reals[0] / warm)
         return float(self.reals[0])
 
     @property

@@ -25,7 +25,7 @@ class Schedule:
 
     Attributes
     ----------
-    initial : the rate of the first update.
+    initial : the rate of the first update (of a OneCycle that has no time to rise, nearly).
     """
 
     kernel: Any = None  # static: its function of the time; None: a constant, or a reaction to the loss
@@ -257,7 +257,7 @@ class OneCycle(Schedule):
         self.warm_up = checks.real_number(warm_up, "warm_up", least=0.0, below=1.0)
         self.initial_factor = checks.real_number(initial_factor, "initial_factor", least=1.0)
         self.final_factor = checks.real_number(final_factor, "final_factor", least=1.0)
-        self.initial = self.maximum / self.initial_factor
+        self.initial = self.maximum / self.initial_factor if self.warm_up > 0.0 else self.maximum
 
     @property
     def numbers(self) -> tuple[float, ...]:

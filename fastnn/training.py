@@ -375,7 +375,9 @@ def prepare(
     if validation is None:
         return Material(plan, data, task, of_training, None, options.threads)
     seen = kept.once(_seen, validation)
-    plan_of_validation = problem.plan(seen, replace(task, what=layout.EVALUATE, batch_size=None, weighted=True))
+    plan_of_validation = problem.plan(
+        seen, replace(task, what=layout.EVALUATE, batch_size=None, weighted=True, packed=True)
+    )
     seen_data = _shared(kept.packed(seen, plan_of_validation))
     of_validation = Validation(plan_of_validation, seen_data, measured(seen))
     return Material(plan, data, task, of_training, of_validation, options.threads)

@@ -413,6 +413,14 @@ def test_diverged_run_leaves_the_last_good_state(path, rng):
     same_history(again, history)
 
 
+def test_diverged_in_an_epochs_first_update_leaves_no_file(path, rng):
+    net = network(layers=[fastnn.Dense(1)])
+    with pytest.warns(RuntimeWarning, match="no longer finite"):
+        history = net.fit(*rows(rng), epochs=5, optimizer=SGD(1e308), checkpoint=path)
+    assert (history.status, history.epochs) == ("diverged", 0)
+    assert not path.exists()
+
+
 def test_leftovers_of_killed_processes_are_removed(path, rng):
     for name in (".run.npz.123.part", ".run.npz.4567.part", ".run2.npz.5.part", "run.npz.part"):
         path.with_name(name).write_bytes(b"half")
@@ -560,8 +568,10 @@ def test_every_is_a_whole_number(data, path, value):
     refused(network(), data, None, "checkpoint_every is", kind, checkpoint=path, checkpoint_every=value)
 
 
-def test_every_needs_a_file(data):
-    refused(network(), data, None, "checkpoint_every is 3; a checkpoint is needed with it", checkpoint_every=3)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_every_needs_a_file(checkpoint, data, resumed):
+    message = "checkpoint_every is 3; a checkpoint is needed with it"
+    refused(network(), data, checkpoint if resumed else None, message, checkpoint_every=3)
 
 
 # Broken, foreign, hostile --------------------------------------------------------------------------

@@ -505,6 +505,21 @@ def test_names_that_do_not_belong_to_the_network_are_refused(run, tmp_path, memb
     assert "the names of its table do not belong to it" in err
 
 
+def test_names_whose_compression_is_broken_are_refused(run, tmp_path):
+    path = tmp_path / "net.npz"
+    fastnn.mlp([2, 1]).save(path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(model.MEMBER, b"{" * 1000)
+        at = archive.getinfo(model.MEMBER).header_offset
+    content = bytearray(path.read_bytes())
+    begin = at + 30 + len(model.MEMBER) + 9  # behind the member's header and that of its compression
+    content[begin : begin + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    status, _, err = run("predict", path, "any.csv")
+    assert status == 2
+    assert "the names of its table do not belong to it" in err
+
+
 def test_without_pandas_the_extra_is_named(run, file, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     status, out, err = run("train", file(HOUSES), "--target", "price")

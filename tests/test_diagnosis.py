@@ -483,6 +483,13 @@ def test_exploding_gradients(line):
     found(diagnose(net, X, y), "times as long as its parameters: gradients explode", "clip_norm=1")
 
 
+def test_one_layer_that_begins_at_zero(line):
+    """Logistic regression as it is often begun: a gradient, and no parameters to compare it with."""
+    X, y = line
+    net = fastnn.Sequential([fastnn.Dense(1, "sigmoid", initializer="zeros")], inputs=2)
+    assert "explode" not in str(diagnose(net, X, y))
+
+
 def test_gradients_that_grow_on_their_way_back(line):
     X, y = line
     net = fastnn.mlp([2, 8, 8, 8, 1], activation="tanh")

@@ -121,6 +121,10 @@ SCHEDULES = {
         "schedules.WarmUp", call("schedules.ReduceOnPlateau", 0.05, patience=2, min_delta=0.1), epochs=2
     ),
     "WarmUp, then a cycle": call("schedules.WarmUp", call("schedules.OneCycle", 0.05, epochs=6), epochs=2),
+    "WarmUp, then a cycle without a rise": call(
+        "schedules.WarmUp", call("schedules.OneCycle", 0.05, epochs=6, warm_up=0.0), epochs=2
+    ),
+    "CosineRestarts of equal cycles": call("schedules.CosineRestarts", 0.05, epochs=2, decay=0.8),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -79,11 +79,9 @@ def load(path: str) -> tuple[Sequential, Names | None]:
     with zipfile.ZipFile(path) as archive:
         if MEMBER not in archive.namelist():
             return net, None
-        try:
-            with archive.open(MEMBER) as member:
-                names = _names(member.read(MOST_BYTES))
-        except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
-            names = None
+        names = None
+        with suppress(ValueError, *files.BROKEN), archive.open(MEMBER) as member:
+            names = _names(member.read(MOST_BYTES))
     if names is None or not _fit(names, net):
         raise ValueError(f"{path} is broken: its network is sound, but the names of its table do not belong to it")
     return net, names

@@ -100,9 +100,9 @@ DENSE, OTHER = range(2)
 
 # Real numbers that govern a run: the optimizer's settings (the learning rate first), then single ones, then what
 # the plan tells the place of.
-(CLIP_VALUE, CLIP_NORM, WARM_EPOCHS, WARM_RATE, MONITOR_SIGN, MONITOR_DELTA) = range(16, 22)
-(PLATEAU_FACTOR, PLATEAU_DELTA, PLATEAU_LEAST) = range(22, 25)
-NUMBERS = 25
+(CLIP_VALUE, CLIP_NORM, WARM_EPOCHS, MONITOR_SIGN, MONITOR_DELTA) = range(16, 21)
+(PLATEAU_FACTOR, PLATEAU_DELTA, PLATEAU_LEAST) = range(21, 24)
+NUMBERS = 24
 
 # Where a run has got to: all that the next chunk needs to go on.
 EPOCH = 0  # epochs finished

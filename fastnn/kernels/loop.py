@@ -81,7 +81,6 @@ from fastnn.kernels.layout import (
     VALIDATION_LOSS,
     VALIDATION_WEIGHT,
     WARM_EPOCHS,
-    WARM_RATE,
     WEIGHTED,
     WINDOW,
     WINDOW_END,
@@ -112,12 +111,11 @@ def _rate(plan: Any, numbers: Any, sums: Any, cursor: Any) -> float:
     # Batches, not updates: those of weight 0 are none, but time goes on.
     batches = cursor[EPOCH] * each_epoch + cursor[FIRST] // plan[BATCH]
     warm = numbers[WARM_EPOCHS] * each_epoch
-    if batches < warm:
-        return numbers[WARM_RATE] * (batches + 1) / warm
-    if plan[SCHEDULE] == 0:
-        return sums[PLATEAU_RATE]
-    settings = offset(numbers, plan[SCHEDULE_SETTINGS])
-    return calls.schedule(plan[SCHEDULE], settings, batches - warm, float(each_epoch))
+    rate = sums[PLATEAU_RATE]
+    if plan[SCHEDULE] != 0:
+        settings = offset(numbers, plan[SCHEDULE_SETTINGS])
+        rate = calls.schedule(plan[SCHEDULE], settings, max(batches - warm, 0.0), float(each_epoch))
+    return rate * (batches + 1) / warm if batches < warm else rate
 
 
 @kernel
@@ -503,7 +501,7 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
                 return
             if plan[RATE_COLUMN] >= 0 and cursor[FIRST] == 0 and cursor[DONE] == 0:
                 row[plan[RATE_COLUMN]] = _rate(plan, numbers, sums, cursor)
-            if quick and cursor[DONE] == 0:
+            if quick and cursor[DONE] == 0 and budget > 0:
                 budget -= passes.few_rows(job, _memory_of(job, crew, 0), crew[2], sums, budget)
                 if cursor[STATUS] != RUNNING:
                     return

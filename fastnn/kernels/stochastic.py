@@ -15,7 +15,6 @@ from fastnn.kernels.layout import (
     EPOCH,
     EPOCH_LOSS,
     EPOCH_WEIGHT,
-    EVALUATE,
     FIRST,
     IDENTIFIED,
     INPUTS,
@@ -31,7 +30,6 @@ from fastnn.kernels.layout import (
     SHIFT,
     SHUFFLED,
     STATUS,
-    TASK,
     UPDATES,
     WEIGHTED,
     WINDOW_END,
@@ -46,7 +44,6 @@ def _pass(given: tuple) -> None:
     plan, numbers, inputs, targets, weights, order, parameters, gradient = given[:8]
     scratch, places, cursor, predictions, out = given[10:15]
     w = single.weight_of_one(plan, scratch)
-    training = plan[TASK] != EVALUATE
     first, batch_loss, batch_weight = cursor[FIRST], 0.0, 0.0
     for at in range(first, min(first + plan[BATCH], plan[SAMPLES])):
         row = (order[at] if plan[SHUFFLED] != 0 else at) + plan[SHIFT]
@@ -57,13 +54,12 @@ def _pass(given: tuple) -> None:
             store(w, 0, load_part(weights, row, 1))
         if plan[IDENTIFIED] != 0:
             passes.number_rows(plan, order, places, at, width(scratch), 1)
-        y = single.forward(plan, numbers, parameters, x, scratch, training, (places, cursor[EPOCH]))
+        y = single.forward(plan, numbers, parameters, x, scratch, True, (places, cursor[EPOCH]))
         if plan[METRICS] != 0:
             passes.note(plan, single.spread_outputs(plan, y, scratch), scratch, order, predictions, at, 1)
         batch_loss += single.loss(plan, numbers, y, target, w, scratch)
         batch_weight += weight
-        if training:
-            single.backward(plan, parameters, gradient, x, scratch, at > first)
+        single.backward(plan, parameters, gradient, x, scratch, at > first)
     out[0] = batch_loss
     out[1] = batch_weight
 
