@@ -257,19 +257,25 @@ def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sam
     """``value`` as numbers (rows,) that are not negative and not all 0; None stays None."""
     if value is None:
         return None
-    weights = row_weights(value, rows, dtype, name)
-    if not weights.any():
+    given = _not_negative(value, rows, dtype, name)
+    if not given.any():
         raise ValueError(f"{name} is 0 for every row; at least one is needed that counts")
-    with np.errstate(over="ignore"):
-        sum_ = weights.sum()
+    weights = _without_subnormal(given)
     smallest = np.finfo(dtype).tiny
-    if not smallest <= sum_ <= np.finfo(dtype).max:
-        raise ValueError(f"{name} has the sum {sum_:g}; as {dtype} it has to be from {smallest:g} on, and finite")
+    with np.errstate(over="ignore"):
+        if not smallest <= weights.sum() <= np.finfo(dtype).max:
+            raise ValueError(
+                f"{name} has the sum {given.sum():g}; as {dtype} it has to be from {smallest:g} on, and finite"
+            )
     return weights
 
 
 def row_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array:
     """``value`` as numbers (rows,) that are not negative."""
+    return _without_subnormal(_not_negative(value, rows, dtype, name))
+
+
+def _not_negative(value: Any, rows: int, dtype: np.dtype[Any], name: str) -> Array:
     array = numbers_of(value, name)
     if array.ndim != 1:
         raise ValueError(f"{name} has {array.ndim} dimension(s); one number a row is needed")
@@ -279,6 +285,12 @@ def row_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sample
         at = int(np.argmax(weights < 0))
         raise ValueError(f"{name}[{at}] is {weights[at]}; weights are 0 or more")
     return weights
+
+
+def _without_subnormal(weights: Array) -> Array:
+    """0 in place of weights so small that their reciprocal overflows: a batch could not be divided by theirs."""
+    subnormal = (weights > 0) & (weights < np.finfo(weights.dtype).tiny)
+    return np.where(subnormal, weights.dtype.type(0), weights) if subnormal.any() else weights
 
 
 def same_rows(array: Array, rows: int, name: str) -> None:

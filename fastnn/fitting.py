@@ -79,9 +79,11 @@ def fit(
     shuffle : whether mini-batches are drawn in a new order each epoch, as they are by default. Those of blocks are
         not: with blocks and a ``batch_size``, ``shuffle=False`` is needed.
     sample_weight : (n,) numbers, 0 or more. The loss of a batch is Σ w·l / Σ w: weight 2 counts as the row
-        twice in its batch, weight 0 as the row left out of it.
+        twice in its batch, weight 0 as the row left out of it. In a batch of one row no other weight than 0
+        makes a difference.
     class_weight : what sample weights are multiplied by, for targets that are classes: a dictionary of labels and
-        weights (of others 1), or "balanced", by which all classes count the same. Not for validation rows.
+        weights (of others 1), or "balanced", by which all classes count the same. Not for validation rows, nor
+        for batches of one row.
     validation_data : (X, y), (X, y, sample_weight) or a Dataset, whose loss is taken after each epoch.
     validation_split : a share of the rows, above 0 and below 1, that is set apart as such; of each class alike,
         and always the same for a seed.
@@ -300,6 +302,11 @@ def ask(
         in_memory = ""
         if validation_split is not None:
             in_memory = "validation_split is for rows in memory; validation_data can be given instead"
+        if class_weight is not None and rows_of_batch == 1:
+            raise ValueError(
+                f"class_weight is {checks.shown(class_weight)} and batch_size 1: a batch's loss is the weighted "
+                "mean of its rows, and of a single row no weight makes a difference; larger batches are needed"
+            )
         if class_weight is not None:
             in_memory = "class_weight is for rows in memory; sample_weight can be given instead"
         rows, dataset = rows_or_stream(

@@ -75,7 +75,8 @@ class Fits(Sequence[History]):
     histories : the History of each, which is ``network.history`` too.
     values : (networks,) of each the loss by which they are compared: that of its validation rows if all have some,
         else that of training; of its last epoch, or of its best if early stopping went back to that. Infinite
-        for a network that diverged. It says nothing where networks have different rows.
+        for a network that diverged, or whose validation loss is not finite. They say nothing where networks have
+        different rows.
     same_loss : whether all networks had the same loss function; else ``values`` are not to be compared.
     threads : how many worked.
     compile_seconds, run_seconds : seconds spent on compiling, and on all the rest.
@@ -118,12 +119,12 @@ class Fits(Sequence[History]):
         Raises
         ------
         ValueError
-            If all diverged, or if they had different losses.
+            If none of them is finite, or if the networks had different losses.
         """
         if not self.same_loss:
             raise ValueError("the networks had different losses, which say nothing of who is the best")
         if not np.isfinite(self.values).any():
-            raise ValueError("all networks diverged; none is the best")
+            raise ValueError("no network has a finite loss; none is the best")
         return int(np.argmin(self.values))
 
     @property
@@ -431,7 +432,7 @@ def _values(members: Sequence[_Member], histories: Sequence[History]) -> Doubles
         if history.status != "diverged" and losses is not None:
             restored = stopping is not None and stopping.restore_best and history.best_epoch
             values[i] = losses[restored - 1 if restored else -1]
-    return values
+    return np.where(np.isnan(values), np.inf, values)
 
 
 def _warn(diverged: Sequence[int], count: int) -> None:

@@ -37,7 +37,7 @@ class Log:
         for epoch in range(self._logged + 1, len(losses) + 1):
             if epoch == 1 or epoch % self._every == 0 or epoch == run.task.epochs:
                 say(f"{epoch} {losses[epoch - 1]:.4f}")
-        sys.stdout.flush()
+        print(end="", flush=True)  # which does nothing where there is no stdout
         self._logged = len(losses)
 
     def end(self, run: Run) -> None:
@@ -212,7 +212,8 @@ class _Console(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         stream = getattr(sys, record.name)
-        stream.write(self.format(record) + "\n")
+        if stream is not None:  # as in programs without a console
+            stream.write(self.format(record) + "\n")
 
 
 _handler = _Console()
@@ -230,9 +231,8 @@ def say(message: str) -> None:
 
 
 def notify(message: str) -> None:
-    """Write a line that nobody asked for to stderr, if there is one, and to the logger "fastnn"."""
-    if sys.stderr is not None:
-        _console("stderr", message)
+    """Write a line that nobody asked for to stderr, and to the logger "fastnn"."""
+    _console("stderr", message)
     _log(message)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -503,6 +504,104 @@ def test_names_that_do_not_belong_to_the_network_are_refused(run, tmp_path, memb
     status, _, err = run("predict", path, "any.csv")
     assert status == 2
     assert "the names of its table do not belong to it" in err
+
+
+def in_a_shell(line, folder, status):
+    """stderr of a line in which {fastnn} stands for the program, without what is told of compiling."""
+    found = subprocess.run(
+        ["bash", "-c", line.format(fastnn=f"{sys.executable} -W error -m fastnn")],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert found.returncode == status
+    return re.sub(r"fastnn: compiling .*\n", "", found.stderr)
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "said"),
+    [
+        ("| head -1 > first; exit ${PIPESTATUS[0]}", 141, ""),
+        ("> /dev/full", 2, "fastnn: [Errno 28] No space left on device\n"),
+        (">&-", 0, ""),
+    ],
+    ids=["closed", "full", "none"],
+)
+def test_the_network_is_saved_whoever_reads_the_output(tmp_path, output, status, said):
+    # More lines than a pipe takes when nobody reads.
+    line = "{fastnn} train circle --epochs 20000 --log-every 1 --save net.npz " + output
+    assert in_a_shell(line.replace("${", "${{").replace("]}", "]}}"), tmp_path, status) == said
+    assert fastnn.load(tmp_path / "net.npz").inputs == 2
+
+
+def test_without_stdout(tmp_path, pandas):
+    assert in_a_shell("{fastnn} train circle --epochs 3 >&-", tmp_path, 0) == ""
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    fastnn.mlp([2, 1]).save(tmp_path / "net.npz")
+    assert "there is no stdout" in in_a_shell("{fastnn} predict net.npz rows.csv >&-", tmp_path, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("twice.csv", b"a, a,t\n1,2,.5\n2,4,1\n", "has more than one column 'a'"),
+        ("twice.csv", b"a,t, t\n1,2,.5\n2,4,1\n", "has more than one column 't'"),
+        ("cut.csv.gz", gzip.compress(b"a,t\n1,2\n" * 100)[:30], "is broken: it could not be unpacked"),
+        ("text.csv.zip", b"a,t\n1,2\n", "is broken: it could not be unpacked"),
+        ("text.csv.xz", b"a,t\n1,2\n", "is broken: it could not be unpacked"),
+        ("great.csv", b"a,t\n1" + b"0" * 400 + b",.5\n2,1\n", "numbers too large for float64"),
+    ],
+    ids=["inputs alike", "target alike", "cut", "no zip", "no xz", "great numbers"],
+)
+def test_tables_that_cannot_be_read(run, pandas, file, name, content, match):
+    status, out, err = run("train", file(content, name), "--target t")
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"fastnn: .*{match}.*\n", err)
+
+
+def test_separators(run, pandas, file):
+    path = file("a\tt\n1\t.5\n2\t1\n")
+    assert run("train", path, "--target t --epochs 1 --separator", r"\t")[0] == 0
+    assert "a single character, or \\t for a tab, is needed" in run("train", path, "--target t --separator ||")[2]
+
+
+def test_files_that_are_read_are_not_written(run, pandas, file, tmp_path):
+    path, net = file("a,t\n1,.5\n2,1\n"), tmp_path / "net.npz"
+    assert run("train", path, "--target t --epochs 1 --save", net)[0] == 0
+    before = path.read_bytes(), net.read_bytes()
+    for *words, option, name in (
+        ("train", path, "--target t", "--save", path),
+        ("predict", net, path, "--output", path),
+        ("predict", net, path, "--output", net),
+    ):
+        status, _, err = run(*words, option, name)
+        assert (status, err) == (2, f"fastnn: {option} {name} is a file that is read; it would be overwritten\n")
+    assert (path.read_bytes(), net.read_bytes()) == before
+
+
+def test_a_first_row_is_not_taken_for_names(run, pandas, file, tmp_path):
+    fastnn.mlp([2, 1]).save(tmp_path / "net.npz")
+    status, out, err = run("predict", tmp_path / "net.npz", file("1,2\n3,4\n"))
+    assert (status, out) == (2, "")
+    assert "the first line of" in err
+
+
+def test_a_target_that_is_no_number_does_not_matter_to_predictions(run, pandas, file, tmp_path):
+    net = tmp_path / "net.npz"
+    assert run("train", file("a,t\n1,.5\n2,1\n"), "--target t --epochs 1 --save", net)[0] == 0
+    status, out, err = run("predict", net, file("a,t\n1,foo\n2,1\n"))
+    assert (status, out.count("\n")) == (0, 3)
+    assert "how good that is cannot be told: column 't'" in err
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_digits_that_scaling_hid_are_remarked_on(run, pandas, file, rng, dtype):
+    x = rng.normal(size=50)
+    rows = "".join(f"{a},{1e9 + a}\n" for a in x.tolist())
+    status, _, err = run("train", file("a,t\n" + rows), "--target t --epochs 3 --dtype", dtype)
+    assert status == 0
+    assert (f"{dtype} has too few digits for these columns" in err) == (dtype == "float32")
 
 
 def test_names_whose_compression_is_broken_are_refused(run, tmp_path):

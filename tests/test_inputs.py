@@ -360,6 +360,27 @@ def test_bad_weights(net, bad, error, match):
     assert_array_equal(net.parameters, before)
 
 
+@pytest.mark.parametrize(("dtype", "hardly"), [("float32", 1e-39), ("float64", 1e-320)])
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+def test_weights_too_small_to_be_divided_by_are_0(dtype, hardly, batch_size):
+    def trained(weight):
+        net = fastnn.mlp([2, 3, 1], dtype=dtype)
+        weights = np.array([weight, weight, 1.0, 1.0, weight, 1.0])
+        rows = np.arange(12.0).reshape(6, 2) / 12, np.arange(6.0) / 6
+        net.fit(*rows, epochs=3, batch_size=batch_size, shuffle=False, sample_weight=weights)
+        assert net.history.status == "finished"
+        return net.parameters
+
+    assert (trained(hardly) == trained(0.0)).all()
+
+
+def test_class_weights_of_single_rows_are_refused(net):
+    with pytest.raises(
+        ValueError, match="class_weight is 'balanced' and batch_size 1: .* larger batches are needed"
+    ):
+        net.fit(GOOD_X, [0, 1] * (ROWS // 2), loss="binary_cross_entropy", batch_size=1, class_weight="balanced")
+
+
 def test_negative_weight_in_a_table_is_named(net):
     weights = Table(spoilt(GOOD_Y, -1, 3))
     refuses(ValueError, r"sample_weight\[3\] is -1\.0", net.fit, GOOD_X, GOOD_Y, sample_weight=weights)

@@ -293,8 +293,17 @@ def test_all_diverged():
     with pytest.warns(RuntimeWarning, match=re.escape("of 1 networks was no longer finite (networks 0)")):
         fits = fit_many(nets[1:], X, Y, epochs=EPOCHS, optimizer=optimizers.values[1])
     assert "1 diverged" in repr(fits)
-    with pytest.raises(ValueError, match="all networks diverged"):
+    with pytest.raises(ValueError, match="no network has a finite loss"):
         _ = fits.best
+
+
+def test_validation_that_is_not_finite_is_not_the_best():
+    nets = [net(), net((2, 8, 1), activation="exponential", output="identity")]
+    far = np.full((2, 2), 1e6), np.zeros((2, 1))
+    fits = fit_many(nets, X, Y, epochs=2, validation_data=far)
+    assert np.isnan(fits[1].val_loss[-1])
+    assert np.isinf(fits.values[1])
+    assert fits.best == 0
 
 
 def test_different_losses_have_no_best():

@@ -10,6 +10,7 @@ import json
 import zipfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -48,10 +49,14 @@ class Names:
         return [self.classes[i] for i in self.classes_of(outputs)]
 
 
-def refuse_unwritable(path: str | None) -> None:
-    """OSError for a file that cannot be written; None is none."""
-    if path is not None:
-        files.refuse_unwritable(path)
+def refuse_unwritable(path: str | None, option: str, *read: str) -> None:
+    """OSError for a file that cannot be written, ValueError for one that is read too; None is none."""
+    if path is None:
+        return
+    files.refuse_unwritable(path)
+    for other in read:
+        if Path(path).exists() and Path(other).exists() and Path(path).samefile(other):
+            raise ValueError(f"{option} {path} is a file that is read; it would be overwritten")
 
 
 def save(net: Sequential, path: str, names: Names | None) -> None:

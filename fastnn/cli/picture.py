@@ -57,7 +57,7 @@ def picture(function: Callable[[Array], Array], *, most: float = 2.0, plain: boo
 def _can_be_shown(text: str) -> bool:
     """Whether stdout's encoding has these characters."""
     try:
-        text.encode(sys.stdout.encoding or "ascii")
+        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True

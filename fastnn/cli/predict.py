@@ -45,11 +45,12 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict as asked; the exit status."""
-    model.refuse_unwritable(options.output)
+    model.refuse_unwritable(options.output, "--output", options.model, options.data)
     net, names = model.load(options.model)
     data = table.Table(options.data, options.separator)
     predictions: dict[str, Any]
     if names is None:  # a network that was saved elsewhere takes all columns, as they come
+        data.need_names()
         if len(data.columns) != net.inputs:
             raise ValueError(
                 f"{options.model} has {count(net.inputs, 'input')} without names, and {data.path} has "
@@ -61,12 +62,18 @@ def run(options: argparse.Namespace) -> int:
         data.need(names.columns)
         outputs = net.predict(data.inputs(names.columns))
         predictions = {names.target: names.predictions(outputs)}
+    if options.output is None and sys.stdout is None:
+        raise OSError("there is no stdout to write predictions to; --output writes them to a file")
     table.write(predictions, options.output or sys.stdout)
     if options.output is not None:
         print(f"{count(len(outputs), 'prediction')} written to {options.output}")
     if names is not None and names.target in data.columns and not data.has_gaps(names.target):
-        sys.stdout.flush()
-        print(quality(names, outputs, _known(names, data), f"the rows of {data.path}"), file=sys.stderr)
+        print(end="", flush=True)
+        try:
+            said = quality(names, outputs, _known(names, data), f"the rows of {data.path}")
+        except ValueError as error:  # what the target is, is not needed for predictions
+            said = f"fastnn: how good that is cannot be told: {error}"
+        print(said, file=sys.stderr)
     return 0
 
 

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _warnings_as_sentences():
             status: int = options.run(options)
-            sys.stdout.flush()  # here, where a closed pipe can still be handled
+            print(end="", flush=True)  # here, where a closed pipe can still be handled
             return status
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)

@@ -32,6 +32,11 @@ class Scale:
         scaled: Doubles = (values - self.mean) / self.deviation
         return scaled
 
+    def unscaled(self, values: Doubles) -> Doubles:
+        """What would be scaled to these values."""
+        unscaled: Doubles = values * self.deviation + self.mean
+        return unscaled
+
 
 def fold_inputs(net: Sequential, scale: Scale) -> None:
     """Make a network that takes (x - m)/d one that takes x: Σ w (x - m)/d + b = Σ (w/d) x + (b - Σ (w/d) m)."""

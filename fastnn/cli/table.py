@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import files
 from fastnn.cli.words import count, some
 
 Doubles = npt.NDArray[np.float64]
@@ -25,6 +26,9 @@ class Table:
         self.path = path
         pandas = _pandas()
         separator = separator or ("\t" if Path(path).suffix == ".tsv" else ",")
+        separator = "\t" if separator == r"\t" else separator
+        if len(separator) > 1:
+            raise ValueError(f"--separator is {separator!r}; a single character, or \\t for a tab, is needed")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pandas.errors.ParserWarning)
@@ -39,7 +43,12 @@ class Table:
         except pandas.errors.ParserError as error:
             reason = " ".join(str(error).removeprefix("Error tokenizing data. C error:").split())
             raise ValueError(f"{path} is no table: {reason}") from None
+        except files.BROKEN:
+            raise ValueError(f"{path} is broken: it could not be unpacked to its end") from None
         self.frame.columns = [str(name).strip() for name in self.frame.columns]
+        for name in self.columns:
+            if self.columns.count(name) > 1:
+                raise ValueError(f"{path} has more than one column {name!r}; each needs a name of its own")
         if len(self.frame) == 0:
             raise ValueError(f"{path} has no rows below its line of column names")
 
@@ -59,6 +68,11 @@ class Table:
         known = some([repr(name) for name in self.columns])
         raise ValueError(f"{self.path} has no column {some(missing)}; it has {known}{hint}")
 
+    def need_names(self) -> None:
+        """ValueError if the line of names holds numbers: then it is the first row, and nothing has a name."""
+        if all(_is_number(name) for name in self.columns):
+            raise ValueError(f"the first line of {self.path} holds numbers; a line of column names is needed")
+
     def inputs(self, names: Sequence[str], hint: str = "") -> Doubles:
         """Columns of numbers as (rows, columns)."""
         return np.stack([self.numbers(name, hint) for name in names], axis=1)
@@ -73,6 +87,8 @@ class Table:
             raise ValueError(
                 f"column {name!r} of {self.path} holds {text!r} in row {row}; only numbers can be used here{hint}"
             ) from None
+        except OverflowError:
+            raise ValueError(f"column {name!r} of {self.path} holds numbers too large for float64{hint}") from None
         if not np.isfinite(numbers).all():
             row = int(np.argmin(np.isfinite(numbers)))
             raise ValueError(f"column {name!r} of {self.path} holds {numbers[row]} in row {row + 1}{hint}")
@@ -125,6 +141,14 @@ class Table:
 def write(columns: Mapping[str, Any], target: Any) -> None:
     """Write columns (n,) by their names to a path or an open file, as comma-separated values."""
     _pandas().DataFrame(columns).to_csv(target, index=False, lineterminator="\n")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _class_name(value: Any) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ import numpy.typing as npt
 from fastnn.cli import job, model, scaling
 from fastnn.cli.table import Table
 from fastnn.cli.words import count, significant, some
+
+if TYPE_CHECKING:
+    from fastnn import Sequential
 
 Array = npt.NDArray[Any]
 
@@ -28,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
 }
 OUTPUT_OF_CLASSES = {"binary_cross_entropy": "sigmoid", "cross_entropy": "softmax", "focal": "sigmoid"}
 SOFTMAXES = ("softmax", "log_softmax")
+MOST_MOVED = 0.01  # by folding the scaling into the network: of the target's deviation, or of a class's share
 MOST_CLASSES_ALL_DIFFERENT = 20  # more values than this, and no two rows alike: names of rows, not of classes
 
 
@@ -75,9 +80,13 @@ def run(options: argparse.Namespace) -> int:
     status = job.train(options, about, net, X, t)
     diagnosis = job.diagnosis(options, net, X, t, status)
     if options.scale:
+        trained = net.predict(X).astype(np.float64)
         scaling.fold_inputs(net, of_inputs)
     if scales_target:
+        trained = of_target.unscaled(trained)
         scaling.fold_outputs(net, of_target)
+    if options.scale and status == job.FINISHED:
+        _remark_on_digits(net, rows, trained, of_target.deviation if scales_target else 1.0)
     names = model.Names(columns, options.target, classes)
     if status == job.FINISHED:
         which = "the rows it was trained on" if options.validation_split is None else "all rows"
@@ -85,6 +94,18 @@ def run(options: argparse.Namespace) -> int:
     job.say(None if diagnosis is None else _with_names(diagnosis, columns))
     job.save(options, net, names, status)
     return status
+
+
+def _remark_on_digits(net: Sequential, rows: Array, trained: Array, deviation: float) -> None:
+    """Say so if the network does not predict from the columns as they are what it did from scaled ones."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = float(np.abs(net.predict(rows) - trained).max())
+    if not moved <= MOST_MOVED * deviation:
+        print(
+            f"fastnn: {net.dtype} has too few digits for these columns as they are: without scaling, predictions "
+            f"move by up to {significant(moved)}; --dtype float64 or --no-scale is better here",
+            file=sys.stderr,
+        )
 
 
 def _with_names(text: str, columns: list[str]) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import redirect_stdout
+from typing import TextIO, cast
 
 from fastnn.cli import circle, model, tabular
 from fastnn.cli.options import Commands, Names, formatter, names, positive, real, rows, whole, wholes, with_names
+from fastnn.cli.output import Output
 
 EXAMPLES = """\
 examples:
@@ -155,5 +159,15 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train as asked; the exit status."""
-    model.refuse_unwritable(options.save)
-    return circle.run(options) if options.data == "circle" else tabular.run(options)
+    of_circle = options.data == "circle"
+    model.refuse_unwritable(options.save, "--save", *([] if of_circle else [options.data]))
+    job_of_it = circle.run if of_circle else tabular.run
+    if options.save is None:
+        return job_of_it(options)
+    # Whoever reads the output may close it, or its disk may be full: the network is saved all the same.
+    output = Output(sys.stdout)
+    with redirect_stdout(cast(TextIO, output)):
+        status = job_of_it(options)
+    if output.error is not None:
+        raise output.error
+    return status
