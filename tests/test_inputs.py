@@ -375,9 +375,7 @@ def test_weights_too_small_to_be_divided_by_are_0(dtype, hardly, batch_size):
 
 
 def test_class_weights_of_single_rows_are_refused(net):
-    with pytest.raises(
-        ValueError, match="class_weight is 'balanced' and batch_size 1: .* larger batches are needed"
-    ):
+    with pytest.raises(ValueError, match="class_weight is 'balanced' and batch_size 1"):
         net.fit(GOOD_X, [0, 1] * (ROWS // 2), loss="binary_cross_entropy", batch_size=1, class_weight="balanced")
 
 
