@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks
+from fastnn.arrays import read_only
 from fastnn.kernels import layout
-from fastnn.plan import read_only
 
 if TYPE_CHECKING:
     from fastnn.network import Sequential

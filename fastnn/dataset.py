@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks, memory
+from fastnn.arrays import aligned, aligned_zeros
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
-from fastnn.plan import Plan, aligned, aligned_zeros
+from fastnn.plan import Plan
 
 Array = npt.NDArray[Any]
 Data: TypeAlias = tuple[Array, Array, Array]  # inputs, targets, weights

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import compiled, parts
+from fastnn.arrays import aligned_zeros, read_only
 from fastnn.dataset import Dataset
 from fastnn.handles import Handle
 from fastnn.kernels import layout, one_row
 from fastnn.kernels.simd import LANES, address_of
 from fastnn.loss_kinds import Loss
-from fastnn.plan import LayerShape, Plan, Task, aligned_zeros, make_plan, plan_of_predictions, read_only
+from fastnn.plan import LayerShape, Plan, Task, make_plan, plan_of_predictions
 
 Array = npt.NDArray[Any]
 Data = tuple[Array, Array, Array]

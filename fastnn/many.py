@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks, compiled, training
+from fastnn.arrays import aligned_zeros
 from fastnn.callbacks import EarlyStopping
 from fastnn.dataset import Dataset, Kept
 from fastnn.fitting import ask, is_shown, listed, seed_of
@@ -23,7 +24,6 @@ from fastnn.kernels.simd import address_of
 from fastnn.loss_kinds import Loss
 from fastnn.network import Sequential
 from fastnn.optimizers import Optimizer
-from fastnn.plan import aligned_zeros
 from fastnn.progress import Bar
 from fastnn.running import Run, memory_of_crew
 from fastnn.threads import Helpers, allowed, reserve

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from fastnn import checks, compiled, parts
+from fastnn.arrays import read_only
 from fastnn.kernels import metrics as kernels
 from fastnn.loss_kinds import YES_OR_NO
-from fastnn.plan import read_only
 
 # What a metric asks of targets: that they are numbers, or that they say a class.
 NUMBERS, CLASSES = "numbers", "classes"

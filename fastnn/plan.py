@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from fastnn import parts
 from fastnn.activations import Activation
+from fastnn.arrays import aligned_zeros, whole_vectors
 from fastnn.kernels import activations, bounds, dense, layout, regularizing_layers, stochastic
-from fastnn.kernels.simd import LANES, VECTOR_BYTES
+from fastnn.kernels.simd import LANES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
 # short enough that all its rows stay in the cache. Measured from [2, 4, 1] to [64, 1024, 1024, 10], for which the
@@ -185,42 +186,6 @@ class Plan:
     def scratch(self) -> npt.NDArray[Any]:
         """Memory for one tile's rows."""
         return aligned_zeros(self.scratch_length, self.dtype)
-
-
-def aligned(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Memory, holding anything, that starts where a vector register likes it to.
-
-    From ``np.empty``, for which NumPy asks for huge pages: with small ones a million samples cost a third more.
-    """
-    memory = np.empty(count * dtype.itemsize + VECTOR_BYTES, np.uint8)
-    start = -memory.ctypes.data % VECTOR_BYTES
-    return memory[start : start + count * dtype.itemsize].view(dtype)
-
-
-def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A view that cannot be written to, or the array itself if it cannot be.
-
-    Compiled code knows arrays that can and that cannot be written to as two types. What it only reads
-    is always handed to it like this, so that it is compiled once.
-    """
-    if not array.flags.writeable:
-        return array
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def aligned_zeros(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Zeros that start where a vector register likes them to."""
-    zeros = aligned(count, dtype)
-    zeros[:] = 0
-    return zeros
-
-
-def whole_vectors(count: int, dtype: np.dtype[Any]) -> int:
-    """``count`` rounded up to whole registers."""
-    lanes = LANES[dtype]
-    return -(-count // lanes) * lanes
 
 
 class _Scratch:

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import compiled
+from fastnn.arrays import aligned_zeros, read_only
 from fastnn.dataset import Data
 from fastnn.kernels import layout, team
 from fastnn.kernels.simd import LANES
-from fastnn.plan import Plan, Task, aligned_zeros, read_only
+from fastnn.plan import Plan, Task
 from fastnn.threads import Helpers, reserve
 
 Array = npt.NDArray[Any]

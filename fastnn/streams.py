@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks, memory
+from fastnn.arrays import aligned
 from fastnn.dataset import Data, Dataset, Rows, Tiles, columns_of, rows_for
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
-from fastnn.plan import Plan, aligned
+from fastnn.plan import Plan
 
 if TYPE_CHECKING:
     from fastnn.network import Sequential

@@ -15,25 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import compiled, memory
+from fastnn.arrays import aligned, aligned_zeros, read_only
 from fastnn.callbacks import call_all
 from fastnn.dataset import Data, Dataset, Kept, Rows
 from fastnn.history import History
 from fastnn.inference import ShortPass
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
-from fastnn.plan import (
-    LayerShape,
-    MetricPart,
-    Monitor,
-    Plan,
-    Task,
-    UpdatePart,
-    aligned,
-    aligned_zeros,
-    make_plan,
-    plan_of_predictions,
-    read_only,
-)
+from fastnn.plan import LayerShape, MetricPart, Monitor, Plan, Task, UpdatePart, make_plan, plan_of_predictions
 from fastnn.running import Feed, Measured, Run, Validation
 from fastnn.threads import allowed, share
 

@@ -7,8 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from fastnn.kernels.layout import LAST, MOVED, NOT_FINITE, TRIAL
-from fastnn.kernels.lbfgs import EPOCH_LOSS
+from fastnn.kernels.layout import LAST, MOVED, NOT_FINITE, STARTED_LOSS, TRIAL
 from fastnn.optimizers import LBFGS
 from tests.test_optimizers import Machine, parabola, rosenbrock
 
@@ -75,7 +74,7 @@ def run(machine, function, epochs=100, scale=0.25):
             answer = machine.call(gradient, loss, scale)
             evaluations += 1
             assert evaluations < 60
-        yield answer, machine.memory[EPOCH_LOSS], evaluations, machine.accepted
+        yield answer, machine.memory[STARTED_LOSS], evaluations, machine.accepted
         if answer in (LAST, NOT_FINITE):
             return
 
@@ -187,7 +186,7 @@ def test_trial_that_is_not_finite_was_too_far(what, wrong):
 def test_start_at_the_minimum():
     machine = Machine(LBFGS(), np.ones(5))
     assert machine.call(np.full(5, 9e-6), 3.0) == LAST
-    assert machine.memory[EPOCH_LOSS] == 3
+    assert machine.memory[STARTED_LOSS] == 3
     assert_array_equal(machine.accepted, np.ones(5))
     assert_array_equal(machine.p, machine.previous)
     assert reference_step(np.full(5, 9e-6), 3.0) == (3.0, [1.0] * 5, True)

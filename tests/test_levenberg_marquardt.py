@@ -11,8 +11,8 @@ import fastnn
 import reference
 from fastnn.kernels import layout, levenberg_marquardt, tile
 from fastnn.kernels.jit import FLAGS
-from fastnn.kernels.layout import LAST, MOVED, NOT_FINITE, TRIAL
-from fastnn.kernels.levenberg_marquardt import EPOCH_LOSS, MU
+from fastnn.kernels.layout import LAST, MOVED, NOT_FINITE, STARTED_LOSS, TRIAL
+from fastnn.kernels.levenberg_marquardt import MU
 from fastnn.kernels.simd import LANES, pointer
 from fastnn.optimizers import LevenbergMarquardt
 from fastnn.plan import Task, make_plan
@@ -254,7 +254,7 @@ def run(machine, function, epochs=100):
             answer = call(machine, *normal_equations(function, machine.parameters))
             evaluations += 1
             assert evaluations < 60
-        yield answer, machine.memory[EPOCH_LOSS], evaluations, machine.accepted
+        yield answer, machine.memory[STARTED_LOSS], evaluations, machine.accepted
         if answer in (LAST, NOT_FINITE):
             return
 
@@ -337,7 +337,7 @@ def test_start_that_is_not_finite(what, wrong, dtype):
 def test_start_at_the_minimum():
     machine = Machine(LevenbergMarquardt(), np.ones(3))
     assert call(machine, 2.0, np.full(3, 1e-8), np.eye(3)) == LAST
-    assert machine.memory[EPOCH_LOSS] == 2
+    assert machine.memory[STARTED_LOSS] == 2
     assert_array_equal(machine.accepted, np.ones(3))
 
 

@@ -13,9 +13,9 @@ from numpy.testing import assert_array_equal
 
 import reference
 from fastnn import metrics
+from fastnn.arrays import read_only
 from fastnn.kernels import metrics as kernels
 from fastnn.metrics import METRICS, metric_of, metrics_of
-from fastnn.plan import read_only
 
 N = 60
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}  # scikit-learn computes in float32 where it gets that

@@ -6,11 +6,12 @@ import numba
 import numpy as np
 
 import fastnn
+from fastnn.arrays import aligned_zeros
 from fastnn.kernels import layout, single
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import LANES, load_part, pointer, store
 from fastnn.loss_kinds import loss_of
-from fastnn.plan import Task, aligned_zeros, make_plan
+from fastnn.plan import Task, make_plan
 from tests.marks import float64_in_the_core
 from tests.problems import EPSILON, JIT, largest_error, problem
 

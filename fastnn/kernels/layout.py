@@ -138,4 +138,5 @@ PLATEAU_BEST = 9
 BATCH_MEAN = 10  # the mean loss of the last batch
 MEMORY = 11  # the optimizer's, MOST_MEMORY numbers
 MOST_MEMORY = 128
+STARTED_LOSS = 0  # of a line search's memory: the loss with which the epoch that has just ended had begun
 SUMS = MEMORY + MOST_MEMORY

@@ -14,7 +14,7 @@ NOT_FINITE
     Loss or gradient of the very first point are not finite: p and ``previous`` are that point.
 
 So the parameters that a person wants are always in ``previous``, whenever a run ends or is interrupted, and
-memory[EPOCH_LOSS] is the loss with which an epoch that has just ended had begun. Where loss, gradient or
+memory[STARTED_LOSS] is the loss with which an epoch that has just ended had begun. Where loss, gradient or
 parameters of a trial are not finite, it was too far. The batches have to be the same in all calls.
 
 Algorithms and equations are those of J. Nocedal and S. Wright, Numerical Optimization, 2nd edition, 2006.
@@ -31,14 +31,13 @@ import numpy as np
 
 from fastnn.kernels import vectors
 from fastnn.kernels.jit import kernel
-from fastnn.kernels.layout import LAST, MOST_PAIRS, MOVED, NOT_FINITE, TRIAL
+from fastnn.kernels.layout import LAST, MOST_PAIRS, MOVED, NOT_FINITE, STARTED_LOSS, TRIAL
 from fastnn.kernels.simd import fill, fma, load, offset, store, total, width
 
 # Settings.
 (_, PAIRS_KEPT, TOLERANCE, DECREASE, CURVATURE, EVALUATIONS) = range(6)
 
 # Memory. LOW and HIGH are the ends of an interval on the line: step, loss, slope.
-EPOCH_LOSS = 0
 PHASE = 1
 START_LOSS, START_SLOPE = 2, 3  # at step 0
 STEP = 4  # of the trial under way
@@ -268,12 +267,12 @@ def lbfgs(
     # Beyond what its square can hold nothing could be done with it.
     known = np.isfinite(loss + scale * scale * vectors.dot(g, g, count))
     if memory[PHASE] == THERE:
-        memory[EPOCH_LOSS] = memory[START_LOSS]
+        memory[STARTED_LOSS] = memory[START_LOSS]
         return LAST
     if memory[PHASE] == FRESH:
         vectors.copy(p, previous, 1.0, count)
         vectors.copy(g, gradient, scale, count)
-        memory[EPOCH_LOSS] = loss
+        memory[STARTED_LOSS] = loss
         memory[START_LOSS] = loss
         if not known:
             return NOT_FINITE
@@ -296,10 +295,10 @@ def lbfgs(
         if had_pairs and _begin(p, previous, state, memory, settings, count, stride):
             return TRIAL
         vectors.copy(previous, p, 1.0, count)
-        memory[EPOCH_LOSS] = memory[START_LOSS]
+        memory[STARTED_LOSS] = memory[START_LOSS]
         return LAST
     _accept(p, g, previous, state, memory, int(settings[PAIRS_KEPT]), count, stride, scale)
-    memory[EPOCH_LOSS] = memory[START_LOSS]
+    memory[STARTED_LOSS] = memory[START_LOSS]
     memory[START_LOSS] = loss
     if vectors.within(gradient, float(settings[TOLERANCE]), count):
         return LAST

@@ -8,7 +8,7 @@ As an optimizer (see ``kernels.optimizers``) it is a machine that is asked again
 state's first P vectors are overwritten with the sums Σ w·2c·J Jᵀ at p, by ``tile``, and 2·l2·Σ w is added to the
 diagonal for weights with such a penalty; H is scale times that. Its answers mean what they do in
 ``kernels.lbfgs``: the parameters that a person wants are always in ``previous``, p is the next trial, and
-memory[EPOCH_LOSS] is the loss with which an epoch that has just ended had begun. Where anything about a trial is
+memory[STARTED_LOSS] is the loss with which an epoch that has just ended had begun. Where anything about a trial is
 not finite, that is as if its loss were higher.
 
 Settings: 1 (the whole step is taken), damping, tolerance.
@@ -23,17 +23,14 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import calls, dense, vectors
-from fastnn.kernels.activations import TIMES_SLOPE, multiply
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
     DENSE,
     FIRST_TRAINED,
     HEAD,
     LAST,
-    LAYER_ACTIVATION,
     LAYER_BACKWARD,
     LAYER_BIAS,
-    LAYER_COUPLED,
     LAYER_D,
     LAYER_FIELDS,
     LAYER_INPUTS,
@@ -48,6 +45,7 @@ from fastnn.kernels.layout import (
     NOT_FINITE,
     OUTPUTS,
     PARAMETERS,
+    STARTED_LOSS,
     STRIDE,
     TRIAL,
 )
@@ -66,12 +64,12 @@ from fastnn.kernels.simd import (
     width,
     zeros,
 )
+from fastnn.kernels.tile import times_last_slope
 
 # Settings.
 (_, DAMPING, TOLERANCE) = range(3)
 
 # Memory.
-EPOCH_LOSS = 0
 PHASE = 1
 START_LOSS = 2  # at ``previous``
 MU, NU = 3, 4  # the damping; by what it grows next
@@ -160,11 +158,7 @@ def _jacobian(
         inputs, units = layer[LAYER_INPUTS], layer[LAYER_OUTPUTS]
         shape = (stride, samples, units)
         if i == plan[LAYERS] - 1:
-            if layer[LAYER_COUPLED] != 0:
-                y = offset(scratch, layer[LAYER_Y] * stride)
-                calls.activate(layer[LAYER_ACTIVATION], y, y, d, stride, samples, units, TIMES_SLOPE)
-            else:
-                multiply(d, offset(scratch, layer[LAYER_D] * stride), shape)
+            times_last_slope(plan, d, scratch, samples)
         weights = offset(parameters, layer[LAYER_WEIGHTS])
         of_weights = offset(jacobian, layer[LAYER_WEIGHTS] * stride)
         goes_on = i > plan[FIRST_TRAINED]
@@ -345,7 +339,7 @@ def levenberg_marquardt(
     hessian, gradient = offset(state, count * stride), offset(state, 2 * count * stride)
     known = np.isfinite(loss + scale * scale * vectors.dot(g, g, count)) and vectors.finite(p, count)
     phase = memory[PHASE]
-    memory[EPOCH_LOSS] = loss if phase == FRESH else memory[START_LOSS]
+    memory[STARTED_LOSS] = loss if phase == FRESH else memory[START_LOSS]
     if phase == THERE:
         return LAST
     if phase == FRESH and not known:

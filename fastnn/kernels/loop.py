@@ -68,6 +68,7 @@ from fastnn.kernels.layout import (
     SCHEDULE_SETTINGS,
     SEED,
     SHUFFLED,
+    STARTED_LOSS,
     STATUS,
     STRIDE,
     TASK,
@@ -436,7 +437,7 @@ def _record(job: tuple, sums: Any, answer: int, row: Any, work: Any) -> bool:
         return True
     # A place that is accepted ends an epoch and begins the next, whose loss and metrics are there.
     first = cursor[UPDATES] == 1
-    row[LOSS_COLUMN] = sums[MEMORY]
+    row[LOSS_COLUMN] = sums[MEMORY + STARTED_LOSS]
     if first or answer != TRIAL:
         _measure(plan, numbers, compared, row if first else offset(row, plan[COLUMNS]))
     if answer == LAST:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.kernels import calls, dense, tile
-from fastnn.kernels.activations import TIMES_SLOPE, multiply
 from fastnn.kernels.atomics import add
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
@@ -19,16 +18,13 @@ from fastnn.kernels.layout import (
     HEAD,
     INPUT_ROW,
     INPUTS,
-    LAYER_ACTIVATION,
     LAYER_BACKWARD,
-    LAYER_COUPLED,
     LAYER_D,
     LAYER_FIELDS,
     LAYER_INPUTS,
     LAYER_KIND,
     LAYER_OUTPUTS,
     LAYER_WEIGHTS,
-    LAYER_Y,
     LAYER_Z,
     LAYERS,
     OUTPUTS,
@@ -201,12 +197,7 @@ def _input_gradient(
     d = offset(scratch, plan[GRADIENT_ROW] * stride)
     _fill(d, 0.0, stride, samples, outputs)
     _fill(offset(d, k * stride), 1.0, stride, samples, 1)
-    last = offset(plan, HEAD + (plan[LAYERS] - 1) * LAYER_FIELDS)
-    if last[LAYER_COUPLED] != 0:
-        y = offset(scratch, last[LAYER_Y] * stride)
-        calls.activate(last[LAYER_ACTIVATION], y, y, d, stride, samples, outputs, TIMES_SLOPE)
-    else:
-        multiply(d, offset(scratch, last[LAYER_D] * stride), (stride, samples, outputs))
+    tile.times_last_slope(plan, d, scratch, samples)
     dx, other = works
     for i in range(plan[LAYERS] - 1, -1, -1):
         layer = offset(plan, HEAD + i * LAYER_FIELDS)

@@ -176,6 +176,17 @@ def _backward_two(
     dense.backward_two((x, y, dx, d), weights, gradients, shape, before[LAYER_INPUTS], flags)
 
 
+@inlined
+def times_last_slope(plan: Any, d: Any, scratch: Any, samples: int) -> None:
+    """Multiply d (K, S), the gradient by the outputs, by the derivative of the last layer's activation."""
+    stride, layer = plan[STRIDE], offset(plan, HEAD + (plan[LAYERS] - 1) * LAYER_FIELDS)
+    if layer[LAYER_COUPLED] != 0:
+        y = offset(scratch, layer[LAYER_Y] * stride)
+        calls.activate(layer[LAYER_ACTIVATION], y, y, d, stride, samples, plan[OUTPUTS], TIMES_SLOPE)
+    else:
+        multiply(d, offset(scratch, layer[LAYER_D] * stride), (stride, samples, plan[OUTPUTS]))
+
+
 @kernel
 def backward(
     plan: Any, parameters: Any, gradient: Any, x: Any, given: Any, scratch: Any, zero: Any, samples: int, add: bool
@@ -201,12 +212,7 @@ def backward(
             dx = offset(scratch, before[LAYER_D] * stride)
         if layer[LAYER_KIND] == DENSE:
             if i == plan[LAYERS] - 1 and plan[FUSED] == 0:
-                slope = offset(scratch, layer[LAYER_D] * stride)
-                if layer[LAYER_COUPLED] != 0:
-                    y = offset(scratch, layer[LAYER_Y] * stride)
-                    calls.activate(layer[LAYER_ACTIVATION], y, y, d, stride, samples, units, TIMES_SLOPE)
-                else:
-                    multiply(d, slope, shape)
+                times_last_slope(plan, d, scratch, samples)
             _fetch_ahead(plan, given, 2 * plan[LAYERS] - 1 - i)
             if layer[LAYER_PAIRED] != 0:
                 _backward_two(plan, i, weights, gradient, x, (source, dx, d), scratch, samples, add)
