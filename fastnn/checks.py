@@ -21,6 +21,7 @@ BYTES = {"B": 1, "BYTE": 1, "BYTES": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "
 BYTES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 NUMBERS_AT_ONCE = 1 << 20  # are converted, so that this needs little memory
 CHECKED_AT_ONCE = 1 << 16  # are checked, so that the answers stay in the cache
+MOST_SEED = 2**63 - 1
 MOST_EPOCHS = 10**9  # and of all that is counted in them
 NUMBER_KINDS = "biuf"  # booleans, whole and real numbers, as NumPy names kinds of dtypes
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fastnn.network import Sequential
     from fastnn.streams import Stream
 
-MOST_SEED = 2**63 - 1
 OF_LABELS = ("accuracy", "precision", "recall", "f1", "confusion_matrix")  # metrics of what outputs say
 MOST_FOR_NEWTON = 2000  # parameters: a table of 32 MB
 
@@ -347,7 +346,7 @@ def listed(names: Any) -> Any:
 
 def seed_of(net: Sequential, seed: Any) -> int:
     """That of a fit: the network's, if none is given."""
-    return net.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=MOST_SEED)
+    return net.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=checks.MOST_SEED)
 
 
 def is_shown(verbose: Any) -> bool:

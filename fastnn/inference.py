@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastnn import compiled, parts
 from fastnn.arrays import aligned_zeros, read_only
-from fastnn.dataset import Dataset
+from fastnn.dataset import Data, Dataset
 from fastnn.handles import Handle
 from fastnn.kernels import layout, one_row
 from fastnn.kernels.simd import LANES, address_of
@@ -21,7 +21,6 @@ from fastnn.loss_kinds import Loss
 from fastnn.plan import LayerShape, Plan, Task, make_plan, plan_of_predictions
 
 Array = npt.NDArray[Any]
-Data = tuple[Array, Array, Array]
 
 MOST_SECONDS = 1e-3  # of a pass: more than that is worth several threads, and is to be interrupted by Ctrl-C
 MOST_KEPT = 4  # passes of a network: over its training and validation rows, with gradient and without

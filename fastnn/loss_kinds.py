@@ -22,6 +22,11 @@ class Formula:
     fused: bool = False  # by the z of the outputs: from logits
     coupled: bool = False  # whether it needs all outputs of a sample
 
+    @property
+    def pattern(self) -> Any:
+        """That of the part its kernel becomes."""
+        return parts.row_loss if self.coupled else parts.elementwise_loss
+
 
 ANY = "any"  # activation
 YES_OR_NO = ("binary_cross_entropy", "focal", "hinge")  # losses by which each output may be a class of its own
@@ -60,9 +65,8 @@ class Loss:
             raise ValueError(f"loss {self!r} is for {len(self.settings)} outputs; the network has {outputs}")
         scale = 1.0 / outputs if self.scale is None else self.scale
         pairs = self.settings * outputs if len(self.settings) == 1 else self.settings
-        pattern = parts.row_loss if formula.coupled else parts.elementwise_loss
         numbers = (scale, *(number for pair in pairs for number in pair))
-        return LossPart(pattern, formula.kernel, numbers, formula.fused)
+        return LossPart(formula.pattern, formula.kernel, numbers, formula.fused)
 
     @property
     def of_predictions(self) -> Loss:

@@ -31,8 +31,6 @@ from fastnn.threads import allowed, from_environment
 
 Array = npt.NDArray[Any]
 
-MOST_SEED = 2**63 - 1
-
 
 class Sequential:
     """A network of layers in a row.
@@ -87,7 +85,7 @@ class Sequential:
     ) -> None:
         self.layers: Sequence[Layer] = tuple(checks.members(layers, "layers", Layer))
         self.inputs = checks.whole_number(inputs, "inputs", least=1)
-        self.seed = checks.whole_number(seed, "seed", least=0, most=MOST_SEED)
+        self.seed = checks.whole_number(seed, "seed", least=0, most=checks.MOST_SEED)
         self.dtype = checks.dtype_of(dtype)
         self.l1 = checks.real_number(l1, "l1", least=0.0)
         self.l2 = checks.real_number(l2, "l2", least=0.0)

@@ -166,8 +166,7 @@ def _prepare_parts(dtype: str) -> None:
         ACTIVATIONS[name].address(numbers)
     for name in COMMON_LOSSES:
         for formula in LOSSES[name].formulas.values():
-            pattern = parts.row_loss if formula.coupled else parts.elementwise_loss
-            parts.address_of(pattern, formula.kernel, numbers)
+            parts.address_of(formula.pattern, formula.kernel, numbers)
     for name in COMMON_OPTIMIZERS:
         parts.address_of(parts.optimizer, OPTIMIZERS[name].kernel, numbers)
     for name in COMMON_METRICS:

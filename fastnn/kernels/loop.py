@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels import calls, passes, stopping, team, tile
-from fastnn.kernels.jit import kernel
+from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
     BATCH,
     BATCH_LOSS,
@@ -247,6 +247,12 @@ def _sum_up(job: tuple, crew: tuple, count: int, add: bool) -> None:
     _round(job, crew, team.STRETCHES, 0, (length + team.STRETCH - 1) // team.STRETCH)
 
 
+@inlined
+def _shares_updates(plan: Any, board: Any) -> bool:
+    """Whether there is enough to update for all threads, and the optimizer takes parts of it."""
+    return board[team.THREADS] > 1 and plan[PARAMETERS] >= team.LEAST_SHARED and plan[LINE_SEARCH] == 0
+
+
 @kernel
 def _update_together(job: tuple, crew: tuple, loss: float) -> int:
     """An optimizer's step by all threads, a stretch of the parameters each; its answer."""
@@ -280,7 +286,7 @@ def _update(job: tuple, crew: tuple, weight: float, loss: float) -> int:
     memory = offset(sums, MEMORY)
     if plan[GAUSS_NEWTON] != 0:
         _add_penalties(plan, numbers, state, weight)
-    if crew[0][team.THREADS] > 1 and count >= team.LEAST_SHARED and plan[LINE_SEARCH] == 0:
+    if _shares_updates(plan, crew[0]):
         answer = _update_together(job, crew, loss)
     else:
         updated = parameters, gradient, previous, state
@@ -365,8 +371,7 @@ def _epoch_is_tile(plan: Any, board: Any) -> bool:
     one = plan[PACKED] != 0 and plan[SAMPLES] <= plan[TILE]
     asked = plan[VALIDATION_COLUMN] >= 0 or plan[MONITOR_COLUMN] >= 0 or plan[PAUSE_EVERY] != 0
     unusual = plan[LINE_SEARCH] != 0 or plan[GAUSS_NEWTON] != 0
-    together = board[team.THREADS] > 1 and plan[PARAMETERS] >= team.LEAST_SHARED
-    return one and _plain(plan) and not (asked or unusual or together)
+    return one and _plain(plan) and not (asked or unusual or _shares_updates(plan, board))
 
 
 @kernel
