@@ -629,8 +629,8 @@ def _layer_of(described: dict[str, Any], own: dict[str | None, Activation]) -> L
             f"has a layer with activation {name!r}, which is not among fastnn's and not given; "
             "activations=[own_activation(...)] brings it along"
         )
-    # Weights come from the file: nothing is to be drawn for them.
-    layer = Dense(
+    # Weights come from the file: nothing is to be drawn for them. What they were drawn from is set afterwards.
+    return Dense(
         described["units"],
         own.get(name, name),
         initializer=0.0,
@@ -639,9 +639,6 @@ def _layer_of(described: dict[str, Any], own: dict[str | None, Activation]) -> L
         max_norm=described.get("max_norm"),
         trainable=trainable,
     )
-    initializer = described.get("initializer")
-    layer.initializer = None if initializer is None else initializer_of(initializer)
-    return layer
 
 
 def _functions(activations: Any) -> Sequence[Activation]:
@@ -676,9 +673,6 @@ def load(path: str | PathLike[str], *, activations: Iterable[Activation] = ()) -
     description, parameters = files.read(path)
     try:
         layers = [_layer_of(layer, own) for layer in description["layers"]]
-        initializers = [layer.initializer for layer in layers]
-        for layer in layers:
-            layer.initializer = 0.0 if isinstance(layer, Dense) else None
         net = Sequential(
             layers,
             inputs=description["inputs"],
@@ -688,12 +682,12 @@ def load(path: str | PathLike[str], *, activations: Iterable[Activation] = ()) -
             dtype=parameters.dtype.name,
         )
         net.parameters = parameters
-        initializer = description.get("initializer")
-        net.initializer = None if initializer is None else initializer_of(initializer)
+        parts: list[Sequential | Layer] = [net, *layers]
+        for part, described in zip(parts, [description, *description["layers"]], strict=True):
+            initializer = described.get("initializer")
+            part.initializer = None if initializer is None else initializer_of(initializer)
     except _NotGivenError as error:
         raise ValueError(f"{path} {error}") from None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is broken: {error}") from None
-    for layer, name in zip(layers, initializers, strict=True):
-        layer.initializer = name
     return net
