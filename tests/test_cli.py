@@ -510,7 +510,8 @@ def in_a_shell(line, status):
     """stderr of a line in which $FASTNN is the program, without what is told of compiling."""
     found = subprocess.run(
         ["bash", "-c", line],
-        env={**os.environ, "FASTNN": f"{sys.executable} -W error -m fastnn"},
+        # With output that is held back, as it is by default: the last of it is written when Python ends.
+        env={**os.environ, "FASTNN": f"{sys.executable} -W error -m fastnn", "PYTHONUNBUFFERED": ""},
         capture_output=True,
         text=True,
         timeout=120,

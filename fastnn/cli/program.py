@@ -66,11 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return status
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. Python's last flush must not fail on it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read the output has seen enough
+        _give_up_output()
         return PIPE_CLOSED
     except OSError as error:
+        _give_up_output()
         return _say(_of_file(error), USER_ERROR)
     except MemoryError:
         return _say("there is not enough memory for that; try fewer samples or a smaller network", USER_ERROR)
@@ -81,6 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _say(message: str, status: int) -> int:
     print(f"fastnn: {message}", file=sys.stderr)
     return status
+
+
+def _give_up_output() -> None:
+    """Drop what is left of the output if it cannot be written: Python's last flush must not fail on it."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _of_file(error: OSError) -> str:
