@@ -261,7 +261,7 @@ def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sam
     given = _not_negative(value, rows, dtype, name)
     if not given.any():
         raise ValueError(f"{name} is 0 for every row; at least one is needed that counts")
-    weights = _without_subnormal(given)
+    weights = without_subnormal(given)
     smallest = np.finfo(dtype).tiny
     with np.errstate(over="ignore"):
         if not smallest <= weights.sum() <= np.finfo(dtype).max:
@@ -273,7 +273,7 @@ def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sam
 
 def row_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array:
     """``value`` as numbers (rows,) that are not negative."""
-    return _without_subnormal(_not_negative(value, rows, dtype, name))
+    return without_subnormal(_not_negative(value, rows, dtype, name))
 
 
 def _not_negative(value: Any, rows: int, dtype: np.dtype[Any], name: str) -> Array:
@@ -288,7 +288,7 @@ def _not_negative(value: Any, rows: int, dtype: np.dtype[Any], name: str) -> Arr
     return weights
 
 
-def _without_subnormal(weights: Array) -> Array:
+def without_subnormal(weights: Array) -> Array:
     """0 in place of weights so small that their reciprocal overflows: a batch could not be divided by theirs."""
     subnormal = (weights > 0) & (weights < np.finfo(weights.dtype).tiny)
     return np.where(subnormal, weights.dtype.type(0), weights) if subnormal.any() else weights

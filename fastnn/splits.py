@@ -41,6 +41,7 @@ def with_class_weights(class_weight: Any, loss: Loss, rows: Rows) -> Rows:
     weights = np.array([factors.get(label, 1.0) for label in labels.tolist()], rows.dtype)
     if rows.weights is not None:
         weights *= rows.weights
+    weights = checks.without_subnormal(weights)
     if not weights.any():
         raise ValueError(f"class_weight is {checks.shown(class_weight)}, which leaves every row the weight 0")
     return Rows(rows.X, rows.y, weights, rows.labels)

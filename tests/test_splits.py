@@ -152,6 +152,12 @@ def test_weights_of_classes_multiply_those_of_rows():
     assert splits.with_class_weights(None, LOSSES["mse"], rows) is rows
 
 
+def test_products_of_weights_too_small_to_divide_by_are_0():
+    rows = rows_of([0, 1], weights=[1e-300, 1.0])
+    weighted = splits.with_class_weights({0: 1e-20}, LOSSES["cross_entropy"], rows)
+    assert weighted.weights.tolist() == [0.0, 1.0]
+
+
 CLASS_WEIGHTS = {
     "no classes": ("mse", {0: 1.0}, ValueError, "targets of loss 'mse' are no classes here"),
     "unknown word": ("cross_entropy", "even", ValueError, "class_weight is 'even'"),
