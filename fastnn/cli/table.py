@@ -46,9 +46,10 @@ class Table:
         except files.BROKEN:
             raise ValueError(f"{path} is broken: it could not be unpacked to its end") from None
         self.frame.columns = [str(name).strip() for name in self.frame.columns]
-        for name in self.columns:
-            if self.columns.count(name) > 1:
-                raise ValueError(f"{path} has more than one column {name!r}; each needs a name of its own")
+        twice = self.frame.columns.duplicated()
+        if twice.any():
+            name = self.columns[twice.argmax()]
+            raise ValueError(f"{path} has more than one column {name!r}; each needs a name of its own")
         if len(self.frame) == 0:
             raise ValueError(f"{path} has no rows below its line of column names")
 

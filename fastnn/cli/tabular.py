@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,6 @@ import numpy.typing as npt
 from fastnn.cli import job, model, scaling
 from fastnn.cli.table import Table
 from fastnn.cli.words import count, significant, some
-
-if TYPE_CHECKING:
-    from fastnn import Sequential
 
 Array = npt.NDArray[Any]
 
@@ -85,25 +82,26 @@ def run(options: argparse.Namespace) -> int:
     if scales_target:
         trained = of_target.unscaled(trained)
         scaling.fold_outputs(net, of_target)
-    if options.scale and status == job.FINISHED:
-        _remark_on_digits(net, rows, trained, of_target.deviation if scales_target else 1.0)
     names = model.Names(columns, options.target, classes)
     if status == job.FINISHED:
+        outputs = net.predict(rows)
+        if options.scale:
+            _remark_on_digits(options, outputs, trained, of_target.deviation if scales_target else 1.0)
         which = "the rows it was trained on" if options.validation_split is None else "all rows"
-        print(quality(names, net.predict(rows), y, which))
+        print(quality(names, outputs, y, which))
     job.say(None if diagnosis is None else _with_names(diagnosis, columns))
     job.save(options, net, names, status)
     return status
 
 
-def _remark_on_digits(net: Sequential, rows: Array, trained: Array, deviation: float) -> None:
-    """Say so if the network does not predict from the columns as they are what it did from scaled ones."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved = float(np.abs(net.predict(rows) - trained).max())
+def _remark_on_digits(options: argparse.Namespace, outputs: Array, scaled: Array, deviation: float) -> None:
+    """Say so if predictions from the columns as they are have moved away from those from scaled ones."""
+    with np.errstate(invalid="ignore"):
+        moved = float(np.abs(outputs - scaled).max())
     if not moved <= MOST_MOVED * deviation:
         print(
-            f"fastnn: {net.dtype} has too few digits for these columns as they are: without scaling, predictions "
-            f"move by up to {significant(moved)}; --dtype float64 or --no-scale is better here",
+            f"fastnn: {options.dtype} has too few digits for these columns as they are: without scaling, "
+            f"predictions move by up to {significant(moved)}; --dtype float64 or --no-scale is better here",
             file=sys.stderr,
         )
 

@@ -42,7 +42,7 @@ def cosine_restarts(settings: Any, updates: float, each_epoch: float) -> float:
     """The same again and again, each time ``growth`` times as long, from a start ``decay`` times as high."""
     initial, final, epochs, growth, decay = settings[0], settings[1], settings[2], settings[3], settings[4]
     passed, height = updates / each_epoch, 1.0
-    if growth == 1.0:
+    if growth == 1.0:  # then they may be many
         cycles = math.floor(passed / epochs)
         passed -= cycles * epochs
         height = decay**cycles

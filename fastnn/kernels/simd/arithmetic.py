@@ -18,6 +18,7 @@ from fastnn.kernels.simd.types import (
     compiled_form,
     lanes_signature,
     number_to_lanes,
+    table_signature,
 )
 
 
@@ -164,16 +165,7 @@ def polynomial(x: Any, coefficients: tuple) -> Any:
     return value
 
 
-@compiled_form(
-    polynomial,
-    lambda x, coefficients: (
-        signature(x, x, coefficients)
-        if isinstance(x, Lanes) and isinstance(coefficients, types.UniTuple)
-        else None
-    ),
-    Lanes,
-    types.UniTuple,
-)
+@compiled_form(polynomial, table_signature, Lanes, types.UniTuple)
 def _polynomial(context, builder, sig, args):
     x, coefficients = args
     spread = [

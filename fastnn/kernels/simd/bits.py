@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.typing import signature
 
 from fastnn.kernels.simd.arithmetic import fill
-from fastnn.kernels.simd.types import VECTOR_BYTES, Lanes, compiled_form
+from fastnn.kernels.simd.types import VECTOR_BYTES, Lanes, compiled_form, table_signature
 
 MAGIC, MAGIC_SINGLE = 1.5 * 2.0**52 + 1023, 1.5 * 2.0**23 + 127
 
@@ -59,16 +58,7 @@ def sixteenth_power(raised: Any, table: tuple) -> Any:
     return np.ldexp(np.array(table, raised.dtype)[n % 16], n // 16)
 
 
-@compiled_form(
-    sixteenth_power,
-    lambda raised, table: (
-        signature(raised, raised, table)
-        if isinstance(raised, Lanes) and isinstance(table, types.UniTuple)
-        else None
-    ),
-    Lanes,
-    types.UniTuple,
-)
+@compiled_form(sixteenth_power, table_signature, Lanes, types.UniTuple)
 def _sixteenth_power(context, builder, sig, args):
     raised, table = args
     lanes = sig.return_type

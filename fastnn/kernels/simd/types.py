@@ -112,6 +112,12 @@ def common_lanes(*arguments: types.Type) -> Lanes | None:
     return found.pop()
 
 
+def table_signature(lanes: types.Type, table: types.Type) -> Any:
+    """That of an operation from lanes and a tuple of numbers, known to the compiler, to lanes."""
+    fits = isinstance(lanes, Lanes) and isinstance(table, types.UniTuple)
+    return signature(lanes, lanes, table) if fits else None
+
+
 def lanes_signature(*arguments: types.Type) -> Any:
     """That of an operation from lanes (and numbers) to lanes."""
     lanes = common_lanes(*arguments)
