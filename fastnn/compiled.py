@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from fastnn import kernels
 from fastnn.kernels import calls, loop, many, random, rows, short_pass
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import at_address, pointer
+from fastnn.threads import started
 
 # A load from the cache is over by then, a compilation is not.
 SECONDS_BEFORE_NOTICE = 1.0
@@ -281,8 +282,7 @@ class _Notice(event.Listener):  # type: ignore[misc]
         self._compiling = self._late = False
         self._timer = threading.Timer(SECONDS_BEFORE_NOTICE, self._time_is_up)
         self._timer.daemon = True
-        with suppress(RuntimeError):  # the system has no thread left; then without a word
-            self._timer.start()
+        started(self._timer)  # if the system has no thread left, nothing is said
 
     def on_start(self, event: Any) -> None:
         """Something is about to be compiled."""

@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -241,10 +242,13 @@ def _log(message: str) -> None:
         logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, message, (), None))
 
 
-def _without_bars() -> AbstractContextManager[Any]:
+@contextmanager
+def _without_bars() -> Iterator[None]:
     """No bar stands on the terminal meanwhile, neither ours nor one that a person has around several fits."""
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     if tqdm is None:
-        return nullcontext()
-    cleared: AbstractContextManager[Any] = tqdm.external_write_mode(sys.stdout)
-    return cleared
+        yield
+        return
+    # It would take the lock itself, and on Ctrl-C let go of one that it does not have yet.
+    with tqdm.get_lock(), tqdm.external_write_mode(sys.stdout, nolock=True):
+        yield

@@ -23,6 +23,7 @@ from fastnn.dataset import Data, Dataset, Rows, Tiles, columns_of, rows_for
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
 from fastnn.plan import Plan
+from fastnn.threads import started
 
 if TYPE_CHECKING:
     from fastnn.network import Sequential
@@ -534,8 +535,10 @@ class Windows:
         often all windows will be asked for at most; None if nobody knows. Raises what reading has raised.
         """
         if self._reader is None:
-            self._reader = threading.Thread(target=self._read, args=(passes,), name="fastnn reader", daemon=True)
-            self._reader.start()
+            reader = threading.Thread(target=self._read, args=(passes,), name="fastnn reader", daemon=True)
+            if not started(reader):
+                raise RuntimeError("a thread is needed to read the rows, and the system has none left")
+            self._reader = reader
         if self._shown is not None:
             self._free.put(self._shown)
         while True:

@@ -107,11 +107,11 @@ def reserve(wanted: int) -> Iterator[int]:
     global _in_use
     if _in_use.process != os.getpid():  # forked: the fits of the other process are not here
         _in_use = _InUse()
-    used = _in_use
-    with used.lock:
-        granted = max(1, min(wanted, max(cores(), wanted) - used.count))
-        used.count += granted
+    used, granted = _in_use, 0
     try:
+        with used.lock:
+            granted = max(1, min(wanted, max(cores(), wanted) - used.count))
+            used.count += granted
         yield granted
     finally:
         with used.lock:
@@ -131,6 +131,18 @@ def _bind(thread: int, usable: set[int], but: set[int]) -> None:
     if usable - but:
         with contextlib.suppress(OSError):  # that is not allowed here
             os.sched_setaffinity(thread, usable - but)
+
+
+def started(thread: threading.Thread) -> bool:
+    """Start a thread; whether there was one left, and the interpreter is not about to end."""
+    try:
+        thread.start()
+    except RuntimeError as error:
+        # Ctrl-C between two of Python's own locks makes it let go of one that it does not have.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        return False
+    return True
 
 
 class Helpers:
@@ -170,9 +182,7 @@ class Helpers:
             with gate:  # until it is known where the caller has woken up
                 arguments = work, number, gate
                 thread = threading.Thread(target=self._go, args=arguments, name=f"fastnn-{number}", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # the system has none left, or the interpreter is about to end
+                if not started(thread):
                     break
                 self._threads.append(thread)
                 if beside and core_in_use is not None and thread.native_id is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +126,9 @@ print(seconds)
 @pytest.mark.parametrize("what", ["predict", "forward", "evaluate"])
 def test_interrupted_prediction(run_python, what):
     assert float(run_python(OTHER, what).stdout) <= MOST_SECONDS
+
+
+@pytest.mark.parametrize("work", ["lines", "batches", "windows", "many"])
+def test_interrupted_anywhere(run_python, work):
+    pytest.importorskip("tqdm")
+    run_python(Path(__file__).with_name("interrupts.py"), work)
