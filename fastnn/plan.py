@@ -25,6 +25,8 @@ TILE_BYTES = 2 << 20
 # Rows beyond this that are taken in their order come from memory, tile by tile: it is worth asking for the next
 # tile early. For less it costs 5 % (all measured with [2, 4, 1], densities 30 to 3000).
 CACHE_BYTES = 1 << 20
+# Groups of a layer's units, after each of which a part of that tile is asked for.
+MOST_GROUPS = 8
 
 # Rows of a batch that are gone through one by one, with lanes across units. Three take as long either way in small
 # networks, and more are faster with lanes across samples (measured from [2, 4, 1] to [64, 64, 10]).
@@ -259,6 +261,7 @@ def make_plan(
     head[layout.TILE] = tile
     head[layout.STRIDE] = stride
     _put_task(head, lists, task, dtype)
+    _put_fetching(head, records, task, dtype)
     trained = [place for place, record in enumerate(records) if record[layout.LAYER_TRAINED]]
     with_parameters = [place for place in trained if numbered[place][1].parameters]
     head[layout.FIRST_TRAINED] = with_parameters[0] if with_parameters else 0
@@ -311,6 +314,7 @@ def _records(
             record[layout.LAYER_KIND] = layout.DENSE
             record[layout.LAYER_ACTIVATION] = layer.activation.address(dtype)
             record[layout.LAYER_COUPLED] = layer.activation.coupled
+            record[layout.LAYER_GROUP] = layer.units
             record[layout.LAYER_Z] = z = scratch.take(layer.units)
             # Only a loss that works from logits looks at z after the activation.
             record[layout.LAYER_Y] = scratch.take(layer.units) if fused and last else z
@@ -340,12 +344,10 @@ def _pair(trained: Sequence[npt.NDArray[np.int64]]) -> None:
 
 def _put_task(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.dtype[Any]) -> None:
     """How the rows are gone through, and the loss; ``head`` has their number, and that of inputs and outputs."""
-    row_bytes = int(head[layout.INPUTS] + head[layout.OUTPUTS]) * dtype.itemsize
     packed = task.batch_size is None and task.packed
     head[layout.PACKED] = packed
     head[layout.WEIGHTED] = task.weighted
     head[layout.SHUFFLED] = task.shuffled and task.batch_size is not None
-    head[layout.FETCH_AHEAD] = not head[layout.SHUFFLED] and int(head[layout.SAMPLES]) * row_bytes > CACHE_BYTES
     head[layout.SEED] = task.seed
     head[layout.EPOCHS] = task.epochs
     head[layout.TASK] = task.what
@@ -353,6 +355,27 @@ def _put_task(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.
         head[layout.FUSED] = task.loss.fused
         head[layout.LOSS] = parts.address_of(task.loss.pattern, task.loss.kernel, dtype)
         head[layout.LOSS_SETTINGS] = lists.add_real(*task.loss.settings)
+
+
+def _put_fetching(
+    head: npt.NDArray[np.int64], records: Sequence[npt.NDArray[np.int64]], task: Task, dtype: np.dtype[Any]
+) -> None:
+    """Into how many parts the tile to come is cut, and how large they are."""
+    numbers = int(head[layout.INPUTS] + head[layout.OUTPUTS]) * int(head[layout.SAMPLES])
+    if head[layout.SHUFFLED] or numbers * dtype.itemsize <= CACHE_BYTES:
+        return
+    parts = 0
+    for record in records:
+        if record[layout.LAYER_KIND] != layout.DENSE:
+            continue
+        if not record[layout.LAYER_COUPLED]:
+            record[layout.LAYER_GROUP] = -(-record[layout.LAYER_OUTPUTS] // MOST_GROUPS)
+        parts += -(-record[layout.LAYER_OUTPUTS] // record[layout.LAYER_GROUP])
+    samples = head[layout.STRIDE if head[layout.PACKED] else layout.TILE]  # packed rows have gaps
+    if parts:
+        head[layout.FETCH_INPUTS] = -(-head[layout.INPUTS] * samples // parts)
+    if parts and task.loss is not None:
+        head[layout.FETCH_TARGETS] = -(-head[layout.OUTPUTS] * samples // parts)
 
 
 def _other(layer: LayerShape, dtype: np.dtype[Any]) -> tuple[int, int]:

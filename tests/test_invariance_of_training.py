@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastnn
-from fastnn import running
+from fastnn import plan, running
 from tests.problems import EPSILON, HIDDEN, call, dropping, largest_error, made, problem
 
 
@@ -107,6 +107,27 @@ def test_chunks_do_not_matter_to_a_line_search(rng, monkeypatch, optimizer):
     monkeypatch.setattr(running, "CHUNK_SECONDS", 0.0)
     monkeypatch.setattr(running, "FIRST_CHUNK_OPERATIONS", 0.0)
     assert_same(whole, fitted(p, **options))
+
+
+# Tiles that are asked for before their turn -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"memory_limit": "100 KB"}, {"batch_size": 600, "shuffle": False}, {"threads": 2}], ids=str
+)
+def test_fetching_ahead_does_not_matter(rng, monkeypatch, options, dtype):
+    def layers(library):  # of 17 units in groups of three, of two in groups of one, and of a softmax
+        return [library.Dense(17, "tanh"), library.Dropout(0.2), library.Dense(2), library.Dense(3, "softmax")]
+
+    p = problem(rng, (4, 3), 1800, layers=layers, loss="cross_entropy", dtype=dtype)
+    X = p.rows[0]
+    monkeypatch.setattr(plan, "CACHE_BYTES", 1 << 40)
+    whole = fitted(p, epochs=2, **options)
+    predictions = whole[1].predict(X)
+    monkeypatch.setattr(plan, "CACHE_BYTES", 0)
+    parts = fitted(p, epochs=2, **options)
+    assert_same(whole, parts)
+    assert_array_equal(parts[1].predict(X), predictions)
 
 
 # What only looks on ----------------------------------------------------------------------------------

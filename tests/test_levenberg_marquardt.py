@@ -32,7 +32,7 @@ def jit(function):
 @jit
 def matrix_of_tile(plan, numbers, parameters, x, weights, scratch, work, sums, samples, factor, add):
     of_plan, p, rows, reals = pointer(plan), pointer(parameters), pointer(scratch), pointer(numbers)
-    tile.forward(of_plan, reals, p, pointer(x), pointer(x), rows, samples, True, (of_plan, 0))
+    tile.forward(of_plan, reals, p, pointer(x), (pointer(x), pointer(x)), rows, samples, True, (of_plan, 0))
     levenberg_marquardt.tile(
         of_plan, p, pointer(x), pointer(weights), rows, pointer(work), pointer(sums), samples, factor, add
     )

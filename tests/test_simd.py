@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fastnn.kernels import simd
 from fastnn.kernels.jit import FLAGS, inlined, kernel
-from fastnn.kernels.rows import lay_out
+from fastnn.kernels.rows import FEW_COLUMNS, lay_out
 from fastnn.kernels.simd import (
     FOUR,
     LANES,
@@ -303,13 +303,16 @@ def test_rows_one_after_the_other_are_laid_out_like_any(rng, dtype, count, run):
     source, places = rng.normal(size=(200, count)).astype(dtype), rng.integers(200, size=samples)
     places[:run] = first + np.arange(run)
     target = np.full(count * stride, 7, dtype)
+    wanted = source[places].T
+    if count in FEW_COLUMNS and count < lanes:
+        places[1 : run // lanes * lanes] = -1  # nobody asks
 
     def program(source, places, target):
         lay_out(pointer(source), pointer(places), run, count, pointer(target), stride, samples)
 
     numba.njit(**FLAGS)(program)(source.ravel(), places, target)
     laid_out = target.reshape(count, stride)
-    assert_array_equal(laid_out[:, :samples], source[places].T)
+    assert_array_equal(laid_out[:, :samples], wanted)
     assert (laid_out[:, samples:] == 7).all()
 
 

@@ -64,12 +64,13 @@ from __future__ import annotations
     WINDOW,  # the first row that can be worked on now,
     WINDOW_END,  # and the first behind those; 0 and SAMPLES, unless rows are read as they are needed
     SHIFT,  # what is added to a row's number for its place among inputs, targets and weights
-    FETCH_AHEAD,  # 1: tiles are asked for from memory before their turn comes
+    FETCH_INPUTS,  # numbers of the next tile that are asked for from memory with each group of units; 0: none,
+    FETCH_TARGETS,
     SINGLE_ROW,  # scratch rows for work on a single sample (see ``kernels.single``), 0: there are none,
     SINGLE_ROWS,  # and half their number
     FEW_ROWS,  # address: of work on batches that go row by row, 0: they do not
     HEAD,
-) = range(60)
+) = range(61)
 
 EVALUATE, GRADIENT, TRAIN = range(3)
 
@@ -82,6 +83,7 @@ LOSS_COLUMN = 0
     LAYER_OUTPUTS,
     LAYER_ACTIVATION,  # address, of a dense layer
     LAYER_COUPLED,  # 1: the activation needs all units of a sample
+    LAYER_GROUP,  # units that the activation is done for at once
     LAYER_WEIGHTS,  # where they start in the parameter vector
     LAYER_BIAS,
     LAYER_Z,  # scratch rows of weightsᵀ·x + bias,
@@ -94,7 +96,7 @@ LOSS_COLUMN = 0
     LAYER_SETTING,  # the place of its one real number
     LAYER_NUMBER,  # its place among the network's layers
     LAYER_FIELDS,
-) = range(17)
+) = range(18)
 
 DENSE, OTHER = range(2)
 

@@ -391,11 +391,11 @@ def _whole_epochs(job: tuple, history: Any, crew: tuple, budget: int) -> int:
     weight = np.float64(add_up(w, samples) if plan[WEIGHTED] != 0 else plan[SAMPLES])
     first, done, most = cursor[EPOCH], 0, min(budget, plan[EPOCHS] - 1 - cursor[EPOCH])
     while done < most and cursor[STATUS] == RUNNING:
-        y = tile.forward(plan, numbers, parameters, x, x, scratch, samples, True, (places, 0))
-        loss = np.float64(tile.loss(plan, numbers, y, t, t, w, scratch, samples))
+        y = tile.forward(plan, numbers, parameters, x, (x, t), scratch, samples, True, (places, 0))
+        loss = np.float64(tile.loss(plan, numbers, y, t, w, scratch, samples))
         if not np.isfinite(loss) or weight == 0.0:
             break
-        tile.backward(plan, parameters, gradient, x, x, scratch, zero, samples, False)
+        tile.backward(plan, parameters, gradient, x, scratch, zero, samples, False)
         answer = calls.update(
             plan[OPTIMIZER], updated, offset(sums, MEMORY), numbers, count, count, 1.0 / weight, loss / weight
         )

@@ -38,26 +38,33 @@ from fastnn.kernels.layout import (
     WEIGHT_ROW,
     WEIGHTED,
 )
-from fastnn.kernels.rows import lay_out, say, scatter
+from fastnn.kernels.rows import lay_out, say, scatter, taken_apart
 from fastnn.kernels.simd import fill, load, offset, store, width
 from fastnn.kernels.vectors import add_up
 
 
 @kernel
-def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first: int, count: int) -> None:
-    """Lay ``count`` rows out in scratch, sample beside sample; up to whole vectors, the last with weight 0.
+def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first: int, count: int) -> tuple:
+    """Where inputs, targets and weights of ``count`` rows stand, sample beside sample.
 
-    Overwrites the places with the numbers of the rows.
+    They are laid out in scratch, up to whole vectors, the last of them with weight 0; or stay where they are.
+    Overwrites the places.
     """
     inputs, targets, weights = data
     stride, lanes = plan[STRIDE], width(scratch)
     samples = (count + lanes - 1) // lanes * lanes
-    number_rows(plan, order, places, first, samples, count)
     x, t = offset(scratch, plan[INPUT_ROW] * stride), offset(scratch, plan[TARGET_ROW] * stride)
     w = offset(scratch, plan[WEIGHT_ROW] * stride)
     run = 0 if plan[SHUFFLED] != 0 else count
+    if run == samples and taken_apart(plan[INPUTS], lanes) and taken_apart(plan[OUTPUTS], lanes):
+        places[0] = first
+    else:
+        number_rows(plan, order, places, first, samples, count)
     lay_out(inputs, places, run, plan[INPUTS], x, stride, samples)
-    lay_out(targets, places, run, plan[OUTPUTS], t, stride, samples)
+    if run == samples and plan[OUTPUTS] == 1:
+        t = offset(targets, first)
+    else:
+        lay_out(targets, places, run, plan[OUTPUTS], t, stride, samples)
     if plan[WEIGHTED] != 0:
         lay_out(weights, places, run, 1, w, stride, samples)
     else:
@@ -65,6 +72,7 @@ def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first
             store(w, s, fill(load(w, s), 1.0))
     for s in range(count, samples):
         w[s] = 0.0
+    return x, t, w
 
 
 @kernel
@@ -136,35 +144,32 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
         return
     scratch, places = memory
     parameters, state, zero = vectors[0], vectors[3], offset(vectors[1], plan[PARAMETERS])
-    stride, lanes = plan[STRIDE], width(scratch)
-    done = number * plan[TILE]
+    lanes, done = width(scratch), number * plan[TILE]
     first = cursor[FIRST] + done
     count = min(plan[TILE], min(plan[BATCH], plan[SAMPLES] - cursor[FIRST]) - done)
     samples = (count + lanes - 1) // lanes * lanes
     if plan[PACKED] != 0:
         place = number + plan[SHIFT] // plan[TILE]
         x, t, w = tile.packed(plan, data, place, done + plan[TILE] >= plan[SAMPLES])
-        given_x, given_t = x, t
+        to_come, targets_to_come, _ = tile.packed(plan, data, place + 1, False)
     else:
         given = first + plan[SHIFT]
-        given_x, given_t = offset(data[0], given * plan[INPUTS]), offset(data[1], given * plan[OUTPUTS])
-        _gather(plan, data, order, places, scratch, given, count)
-        x = offset(scratch, plan[INPUT_ROW] * stride)
-        t = offset(scratch, plan[TARGET_ROW] * stride)
-        w = offset(scratch, plan[WEIGHT_ROW] * stride)
+        to_come = offset(data[0], (given + plan[TILE]) * plan[INPUTS])
+        targets_to_come = offset(data[1], (given + plan[TILE]) * plan[OUTPUTS])
+        x, t, w = _gather(plan, data, order, places, scratch, given, count)
     if plan[IDENTIFIED] != 0:
         number_rows(plan, order, places, first, samples, count)
     training = plan[TASK] != EVALUATE
-    at = places, cursor[EPOCH]
-    y = tile.forward(plan, numbers, parameters, x, given_x, scratch, samples, training, at)
+    ahead, at = (to_come, targets_to_come), (places, cursor[EPOCH])
+    y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, training, at)
     note(plan, y, scratch, order, measured[0][2], first, count)
-    sums[0] = tile.loss(plan, numbers, y, t, given_t, w, scratch, samples)
+    sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[1] = add_up(w, samples) if plan[WEIGHTED] != 0 else count
     if plan[GAUSS_NEWTON] != 0:
         work, factor = offset(state, plan[NEWTON_WORK]), 2.0 * numbers[plan[LOSS_SETTINGS]]
         calls.gauss_newton(plan[GAUSS_NEWTON], plan, parameters, x, w, scratch, work, state, samples, factor, add)
     if training:
-        tile.backward(plan, parameters, gradient, x, given_x, scratch, zero, samples, add)
+        tile.backward(plan, parameters, gradient, x, scratch, zero, samples, add)
 
 
 @kernel
@@ -178,7 +183,8 @@ def of_validation(job: tuple, scratch: Any, sums: Any, number: int) -> None:
     count = min(plan[TILE], plan[SAMPLES] - done)
     samples = (count + lanes - 1) // lanes * lanes
     x, t, w = tile.packed(plan, data, number, False)
-    y = tile.forward(plan, numbers, parameters, x, x, scratch, samples, False, (cursor, cursor[EPOCH]))
+    ahead = tile.packed(plan, data, number + 1, False)[:2]
+    y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, False, (cursor, cursor[EPOCH]))
     note(plan, y, scratch, cursor, predictions, done, count)
-    sums[0] = tile.loss(plan, numbers, y, t, t, w, scratch, samples)
+    sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[1] = add_up(w, samples)

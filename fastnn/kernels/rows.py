@@ -51,6 +51,12 @@ from fastnn.kernels.vectors import finite
 FEW_COLUMNS = (1, 2, 4)  # numbers of columns that registers are quick to take apart
 
 
+@inlined
+def taken_apart(count: int, lanes: int) -> bool:
+    """Whether ``lay_out`` takes rows of so many columns, one after the other, apart in registers."""
+    return count < lanes and count in FEW_COLUMNS
+
+
 @kernel
 def _lay_out_few(source: Any, count: int, target: Any, stride: int, rows: int) -> None:
     """Overwrite rows of a tile (F, n) with the source's (n, F); F is in FEW_COLUMNS, n whole vectors."""
@@ -72,11 +78,12 @@ def _lay_out_few(source: Any, count: int, target: Any, stride: int, rows: int) -
 def lay_out(source: Any, places: Any, run: int, count: int, target: Any, stride: int, samples: int) -> None:
     """Overwrite rows of a tile (F, S) with as many rows (F) of the source as places has numbers of.
 
-    At least the first ``run`` of these are one after the other.
+    At least the first ``run`` of these are one after the other; where they are ``taken_apart``, whole vectors of
+    them need no number but the first.
     """
     lanes, start = width(target), 0
     whole = count - count % lanes
-    if whole == 0 and count in FEW_COLUMNS:
+    if taken_apart(count, lanes):
         start = run - run % lanes
         _lay_out_few(offset(source, places[0] * count), count, target, stride, start)
     for group in range(0, samples if whole > 0 else 0, lanes):
@@ -128,13 +135,13 @@ def _forward(
     outputs. Overwrites the places with the numbers of the rows.
     """
     stride, lanes = plan[STRIDE], width(scratch)
-    x, given = offset(scratch, plan[INPUT_ROW] * stride), offset(inputs, start * plan[INPUTS])
+    x, to_come = offset(scratch, plan[INPUT_ROW] * stride), offset(inputs, (start + plan[TILE]) * plan[INPUTS])
     samples = (used + lanes - 1) // lanes * lanes
     for s in range(samples):
         places[s] = start + min(s, used - 1)
     lay_out(inputs, places, used, plan[INPUTS], x, stride, samples)
-    at = plan, plan[EPOCHS]
-    return samples, tile.forward(plan, numbers, parameters, x, given, scratch, samples, training, at)
+    ahead, at = (to_come, to_come), (plan, plan[EPOCHS])  # there are no targets
+    return samples, tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, training, at)
 
 
 @kernel

@@ -37,11 +37,11 @@ def loss_and_gradient(table: Any, gradient: Any, count: int, divisor: float) -> 
         used = min(plan[TILE], plan[SAMPLES] - first)
         samples, number = (used + lanes - 1) // lanes * lanes, first // plan[TILE]
         x, t, w = tile.packed(plan, (inputs, targets, weights), number, first + plan[TILE] >= plan[SAMPLES])
-        y = tile.forward(plan, numbers, parameters, x, x, scratch, samples, training, (plan, 0))
-        loss += tile.loss(plan, numbers, y, t, t, w, scratch, samples)
+        y = tile.forward(plan, numbers, parameters, x, (x, t), scratch, samples, training, (plan, 0))
+        loss += tile.loss(plan, numbers, y, t, w, scratch, samples)
         weight += add_up(w, samples) if plan[WEIGHTED] != 0 else np.float64(used)
         if training:
-            tile.backward(plan, parameters, sums, x, x, scratch, zero, samples, first > 0)
+            tile.backward(plan, parameters, sums, x, scratch, zero, samples, first > 0)
     loss += weight * tile.penalty(plan, numbers, parameters, sums, weight if training else 0.0)
     if training:
         for p in range(count):

@@ -11,7 +11,8 @@ from fastnn.kernels.activations import TIMES_SLOPE, VALUE, VALUE_AND_SLOPE, mult
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
     DENSE,
-    FETCH_AHEAD,
+    FETCH_INPUTS,
+    FETCH_TARGETS,
     FIRST_TRAINED,
     FUSED,
     GRADIENT_ROW,
@@ -24,6 +25,7 @@ from fastnn.kernels.layout import (
     LAYER_D,
     LAYER_FIELDS,
     LAYER_FORWARD,
+    LAYER_GROUP,
     LAYER_INPUTS,
     LAYER_KIND,
     LAYER_NUMBER,
@@ -38,36 +40,15 @@ from fastnn.kernels.layout import (
     LOSS,
     LOSS_SETTINGS,
     OUTPUTS,
-    PACKED,
     PENALTIES,
     PENALTY,
     PENALTY_LIST,
     PENALTY_SETTINGS,
     SEED,
     STRIDE,
-    TILE,
     WEIGHTED,
 )
 from fastnn.kernels.simd import offset, prefetch
-
-
-@inlined
-def _distance(plan: Any) -> int:
-    """Of a tile from the next, for each column: packed rows have gaps."""
-    return plan[STRIDE] if plan[PACKED] != 0 else plan[TILE]  # type: ignore[no-any-return]
-
-
-@inlined
-def _fetch_ahead(plan: Any, given: Any, part: int) -> None:
-    """Ask for one of as many parts of the next tile's inputs as the network has layers, forward and back.
-
-    ``given`` is where this tile's inputs stand among all rows. The hardware foresees the rest of a row, but not
-    the next tile; and asked for it all at once it would have to wait.
-    """
-    if plan[FETCH_AHEAD] != 0:
-        tile = plan[INPUTS] * _distance(plan)
-        count = tile // (2 * plan[LAYERS]) + 1
-        prefetch(offset(given, tile + part * count), count)
 
 
 @kernel
@@ -84,13 +65,26 @@ def packed(plan: Any, data: tuple, number: int, is_last: bool) -> tuple:
     )
 
 
+@inlined
+def _fetch(plan: Any, ahead: tuple, part: int) -> None:
+    """Ask for a part of the tile to come.
+
+    The hardware foresees the rest of a row, but not the next tile. Asked for at once it would hold up all else
+    that is not in the nearest cache. While the tile under way goes back, the last part arrives.
+    """
+    if plan[FETCH_INPUTS] != 0:
+        inputs, targets = ahead
+        prefetch(offset(inputs, part * plan[FETCH_INPUTS]), plan[FETCH_INPUTS])
+        prefetch(offset(targets, part * plan[FETCH_TARGETS]), plan[FETCH_TARGETS])
+
+
 @kernel
 def forward(
     plan: Any,
     numbers: Any,
     parameters: Any,
     x: Any,
-    given: Any,
+    ahead: tuple,
     scratch: Any,
     samples: int,
     training: bool,
@@ -98,11 +92,11 @@ def forward(
 ) -> Any:
     """Overwrite the scratch rows z and y of every layer; the last layer's y (x without layers).
 
-    When training, overwrite the rows d with the derivatives of the activations too. ``given`` is where the tile's
-    inputs stand among all rows; ``at`` is (the numbers of the tile's rows, the epoch), which dropout asks for.
+    When training, overwrite the rows d with the derivatives of the activations too. ``ahead`` is where inputs and
+    targets of the tile to come stand; ``at`` is (the numbers of the tile's rows, the epoch), for dropout.
     """
     stride = plan[STRIDE]
-    y = x
+    y, part = x, 0
     for i in range(plan[LAYERS]):
         layer = offset(plan, HEAD + i * LAYER_FIELDS)
         weights = offset(parameters, layer[LAYER_WEIGHTS])
@@ -112,10 +106,14 @@ def forward(
         if layer[LAYER_KIND] == DENSE:
             bias, inputs = offset(parameters, layer[LAYER_BIAS]), layer[LAYER_INPUTS]
             dense.forward(source, weights, bias, z, (stride, samples, units), inputs)
-            _fetch_ahead(plan, given, i)
             wanted = training and i >= plan[FIRST_TRAINED] and not (plan[FUSED] != 0 and i == plan[LAYERS] - 1)
             mode = VALUE_AND_SLOPE if wanted else VALUE
-            calls.activate(layer[LAYER_ACTIVATION], z, y, d, stride, samples, units, mode)
+            for u in range(0, units, layer[LAYER_GROUP]):
+                here, count = u * stride, min(layer[LAYER_GROUP], units - u)
+                z_here, y_here, d_here = offset(z, here), offset(y, here), offset(d, here)
+                calls.activate(layer[LAYER_ACTIVATION], z_here, y_here, d_here, stride, samples, count, mode)
+                _fetch(plan, ahead, part)
+                part += 1
         else:
             setting, number = numbers[layer[LAYER_SETTING]], layer[LAYER_NUMBER]
             rows = source, z, y, d
@@ -126,17 +124,11 @@ def forward(
 
 
 @kernel
-def loss(
-    plan: Any, numbers: Any, y: Any, targets: Any, given: Any, weights: Any, scratch: Any, samples: int
-) -> float:
+def loss(plan: Any, numbers: Any, y: Any, targets: Any, weights: Any, scratch: Any, samples: int) -> float:
     """The weighted sum of the tile's losses; overwrite the scratch rows of the gradient by the outputs.
 
-    That is by the last layer's z where the plan says FUSED, else by its y. ``given`` is where the tile's targets
-    stand among all rows.
+    That is by the last layer's z where the plan says FUSED, else by its y.
     """
-    if plan[FETCH_AHEAD] != 0:  # the next tile's targets, as _fetch_ahead does it with its inputs
-        tile = plan[OUTPUTS] * _distance(plan)
-        prefetch(offset(given, tile), tile)
     stride = plan[STRIDE]
     z, d = y, offset(scratch, plan[GRADIENT_ROW] * stride)
     if plan[LAYERS] > 0:
@@ -189,13 +181,12 @@ def times_last_slope(plan: Any, d: Any, scratch: Any, samples: int) -> None:
 
 @kernel
 def backward(
-    plan: Any, parameters: Any, gradient: Any, x: Any, given: Any, scratch: Any, zero: Any, samples: int, add: bool
+    plan: Any, parameters: Any, gradient: Any, x: Any, scratch: Any, zero: Any, samples: int, add: bool
 ) -> None:
     """Overwrite the gradient (or add to it), from the scratch rows of the gradient by the outputs.
 
-    ``given`` is as for ``forward``; ``zero`` points to a 0. Multiplies the rows d of every layer, which are the
-    derivatives of its activation, so that they become the gradient by its z, if they are needed. Goes back as far
-    as there is anything to train.
+    ``zero`` points to a 0. Multiplies the rows d of every layer, which are the derivatives of its activation, so
+    that they become the gradient by its z, if they are needed. Goes back as far as there is anything to train.
     """
     stride, paired = plan[STRIDE], False
     d = offset(scratch, plan[GRADIENT_ROW] * stride)
@@ -213,7 +204,6 @@ def backward(
         if layer[LAYER_KIND] == DENSE:
             if i == plan[LAYERS] - 1 and plan[FUSED] == 0:
                 times_last_slope(plan, d, scratch, samples)
-            _fetch_ahead(plan, given, 2 * plan[LAYERS] - 1 - i)
             if layer[LAYER_PAIRED] != 0:
                 _backward_two(plan, i, weights, gradient, x, (source, dx, d), scratch, samples, add)
             else:
