@@ -96,9 +96,9 @@ class Rows:
         tiles.end(len(self))
         return tiles.data
 
-    def flat(self) -> Data:
-        """Row after row: what the compiled loop reads in mini-batches."""
-        weights = np.ones(1, self.dtype) if self.weights is None else self.weights
+    def flat(self, plan: Plan) -> Data:
+        """Row after row: what the compiled loop reads in mini-batches. Without weights, a tile of ones."""
+        weights = np.ones(plan.tile, self.dtype) if self.weights is None else self.weights
         return self.X.reshape(-1), self.y.reshape(-1), weights
 
 

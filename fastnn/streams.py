@@ -443,7 +443,7 @@ class Flat:
     def __init__(self, plan: Plan, rows: int, weighted: bool) -> None:
         sizes = [rows * count for count in columns_of(plan)]
         inputs, targets = (aligned(size, plan.dtype) for size in sizes)
-        self.data = inputs, targets, np.ones(rows if weighted else 1, plan.dtype)
+        self.data = inputs, targets, np.ones(rows if weighted else plan.tile, plan.dtype)
 
     def put(self, at: int, rows: Rows) -> None:
         """Overwrite the rows from number ``at`` on."""

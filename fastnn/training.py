@@ -186,7 +186,7 @@ def _data(rows: Rows | Stream, plan: Plan, dataset: Kept | None) -> Data | Feed:
 
         return Windows(rows, plan, rows.limit)
     if not plan.numbers[layout.PACKED]:
-        return rows.flat()
+        return rows.flat(plan)
     return rows.packed(plan) if dataset is None else dataset.packed(rows, plan)
 
 

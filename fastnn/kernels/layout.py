@@ -18,7 +18,7 @@ from __future__ import annotations
     TILE,  # samples of a tile, in whole vectors
     STRIDE,  # distance between rows of a tile
     PACKED,  # 1: inputs, targets and weights lie in tiles already; 0: rows are gathered for each batch
-    WEIGHTED,  # 1: a weight for each sample; 0 (packed only): a tile of ones, then that of the last tile
+    WEIGHTED,  # 1: a weight for each sample; 0: a tile of ones, and then, if packed, that of the last tile
     SHUFFLED,  # 1: each epoch takes the rows in an order of its own
     SEED,  # of the shuffling and of dropout
     EPOCHS,

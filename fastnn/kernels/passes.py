@@ -65,6 +65,8 @@ def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first
         t = offset(targets, first)
     else:
         lay_out(targets, places, run, plan[OUTPUTS], t, stride, samples)
+    if count == samples and (plan[WEIGHTED] == 0 or run == samples):
+        return x, t, offset(weights, first * plan[WEIGHTED])
     if plan[WEIGHTED] != 0:
         lay_out(weights, places, run, 1, w, stride, samples)
     else:
