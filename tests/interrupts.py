@@ -92,12 +92,12 @@ def watched(work, stop=None):
 
 
 def outcome(work, place):
-    """What comes of Ctrl-C at this place."""
+    """What comes of Ctrl-C at this place, if it is reached: what a thread is late for differs from run to run."""
     try:
-        watched(work, place)
+        places = watched(work, place)
     except BaseException as error:
         return repr(error)
-    return "nothing"
+    return "nothing" if place in places else "not reached"
 
 
 def let_go_of_bars():
@@ -123,17 +123,19 @@ def main():
         tqdm.get_lock()  # is made at its first use
         wanted = work().parameters
         places = watched(work)
-        assert len(places) > 100
+        reached = 0
         gc.collect()
         gc.freeze()  # what exists already is not looked at again
         for place in places:
             came = outcome(work, place)
-            assert came == "KeyboardInterrupt()", (place, came)
+            assert came in ("KeyboardInterrupt()", "not reached"), (place, came)
+            reached += came != "not reached"
             let_go_of_bars()
             gc.collect()  # generators that an exception has left are finished now
             assert threads._in_use.count == 0, place
             assert all_have_ended(), place
             assert np.array_equal(work().parameters, wanted), place
+        assert reached > 100
 
 
 if __name__ == "__main__":
