@@ -23,7 +23,7 @@ from fastnn.kernels.simd import LANES
 MOST_ROW_BYTES, LEAST_ROW_BYTES = 3072, 1024
 TILE_BYTES = 2 << 20
 # Rows beyond this that are taken in their order come from memory, tile by tile: it is worth asking for the next
-# tile early. For less it costs 5 % (all measured with [2, 4, 1], densities 30 to 3000).
+# tile early. For less it costs some per cent (all measured with [2, 4, 1], densities 30 to 3000).
 CACHE_BYTES = 1 << 20
 # Groups of a layer's units, after each of which a part of that tile is asked for.
 MOST_GROUPS = 8
@@ -362,19 +362,16 @@ def _put_fetching(
 ) -> None:
     """Into how many parts the tile to come is cut, and how large they are."""
     numbers = int(head[layout.INPUTS] + head[layout.OUTPUTS]) * int(head[layout.SAMPLES])
-    if head[layout.SHUFFLED] or numbers * dtype.itemsize <= CACHE_BYTES:
+    activated = [record for record in records if record[layout.LAYER_KIND] == layout.DENSE]
+    if head[layout.SHUFFLED] or numbers * dtype.itemsize <= CACHE_BYTES or not activated:
         return
-    parts = 0
-    for record in records:
-        if record[layout.LAYER_KIND] != layout.DENSE:
-            continue
+    for record in activated:
         if not record[layout.LAYER_COUPLED]:
             record[layout.LAYER_GROUP] = -(-record[layout.LAYER_OUTPUTS] // MOST_GROUPS)
-        parts += -(-record[layout.LAYER_OUTPUTS] // record[layout.LAYER_GROUP])
+    parts = sum(-(-record[layout.LAYER_OUTPUTS] // record[layout.LAYER_GROUP]) for record in activated)
     samples = head[layout.STRIDE if head[layout.PACKED] else layout.TILE]  # packed rows have gaps
-    if parts:
-        head[layout.FETCH_INPUTS] = -(-head[layout.INPUTS] * samples // parts)
-    if parts and task.loss is not None:
+    head[layout.FETCH_INPUTS] = -(-head[layout.INPUTS] * samples // parts)
+    if task.loss is not None:
         head[layout.FETCH_TARGETS] = -(-head[layout.OUTPUTS] * samples // parts)
 
 

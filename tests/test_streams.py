@@ -546,6 +546,18 @@ def test_a_normal_end_waits_for_the_reader(rows):
     assert not any(thread.name == "fastnn reader" for thread in threading.enumerate())
 
 
+def test_no_thread_is_left_to_read(rows, monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    net = new_net()
+    before = net.parameters.copy()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="a thread is needed to read the rows, and the system has none left"):
+        net.fit([rows, rows], memory_limit=LIMIT)
+    assert_array_equal(net.parameters, before)
+
+
 def test_a_reader_that_is_gone(rows, monkeypatch):
     monkeypatch.setattr(streams.Windows, "_read", lambda self, passes: None)
     with pytest.raises(RuntimeError, match="the thread that reads the rows has ended"):

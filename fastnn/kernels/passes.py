@@ -56,16 +56,17 @@ def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first
     x, t = offset(scratch, plan[INPUT_ROW] * stride), offset(scratch, plan[TARGET_ROW] * stride)
     w = offset(scratch, plan[WEIGHT_ROW] * stride)
     run = 0 if plan[SHUFFLED] != 0 else count
-    if run == samples and taken_apart(plan[INPUTS], lanes) and taken_apart(plan[OUTPUTS], lanes):
+    in_turn = run == samples
+    if in_turn and taken_apart(plan[INPUTS], lanes) and taken_apart(plan[OUTPUTS], lanes):
         places[0] = first
     else:
         number_rows(plan, order, places, first, samples, count)
     lay_out(inputs, places, run, plan[INPUTS], x, stride, samples)
-    if run == samples and plan[OUTPUTS] == 1:
+    if in_turn and plan[OUTPUTS] == 1:
         t = offset(targets, first)
     else:
         lay_out(targets, places, run, plan[OUTPUTS], t, stride, samples)
-    if count == samples and (plan[WEIGHTED] == 0 or run == samples):
+    if count == samples and (plan[WEIGHTED] == 0 or in_turn):
         return x, t, offset(weights, first * plan[WEIGHTED])
     if plan[WEIGHTED] != 0:
         lay_out(weights, places, run, 1, w, stride, samples)
@@ -153,16 +154,16 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
     if plan[PACKED] != 0:
         place = number + plan[SHIFT] // plan[TILE]
         x, t, w = tile.packed(plan, data, place, done + plan[TILE] >= plan[SAMPLES])
-        to_come, targets_to_come, _ = tile.packed(plan, data, place + 1, False)
+        ahead = tile.after(plan, data, place)
     else:
         given = first + plan[SHIFT]
-        to_come = offset(data[0], (given + plan[TILE]) * plan[INPUTS])
-        targets_to_come = offset(data[1], (given + plan[TILE]) * plan[OUTPUTS])
         x, t, w = _gather(plan, data, order, places, scratch, given, count)
+        behind = given + plan[TILE]
+        ahead = offset(data[0], behind * plan[INPUTS]), offset(data[1], behind * plan[OUTPUTS])
     if plan[IDENTIFIED] != 0:
         number_rows(plan, order, places, first, samples, count)
     training = plan[TASK] != EVALUATE
-    ahead, at = (to_come, targets_to_come), (places, cursor[EPOCH])
+    at = places, cursor[EPOCH]
     y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, training, at)
     note(plan, y, scratch, order, measured[0][2], first, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
@@ -185,7 +186,7 @@ def of_validation(job: tuple, scratch: Any, sums: Any, number: int) -> None:
     count = min(plan[TILE], plan[SAMPLES] - done)
     samples = (count + lanes - 1) // lanes * lanes
     x, t, w = tile.packed(plan, data, number, False)
-    ahead = tile.packed(plan, data, number + 1, False)[:2]
+    ahead = tile.after(plan, data, number)
     y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, False, (cursor, cursor[EPOCH]))
     note(plan, y, scratch, cursor, predictions, done, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)

@@ -31,13 +31,14 @@ def loss_and_gradient(table: Any, gradient: Any, count: int, divisor: float) -> 
     weights, parameters = at_address(table[WEIGHTS], gradient), at_address(table[NETWORK], gradient)
     sums, scratch = at_address(table[SUMS], gradient), at_address(table[SCRATCH], gradient)
     lanes, training = width(scratch), plan[TASK] == GRADIENT
-    zero = offset(sums, plan[PARAMETERS])
+    data, zero = (inputs, targets, weights), offset(sums, plan[PARAMETERS])
     loss, weight = 0.0, 0.0
     for first in range(0, plan[SAMPLES], plan[TILE]):
         used = min(plan[TILE], plan[SAMPLES] - first)
         samples, number = (used + lanes - 1) // lanes * lanes, first // plan[TILE]
-        x, t, w = tile.packed(plan, (inputs, targets, weights), number, first + plan[TILE] >= plan[SAMPLES])
-        y = tile.forward(plan, numbers, parameters, x, (x, t), scratch, samples, training, (plan, 0))
+        x, t, w = tile.packed(plan, data, number, first + plan[TILE] >= plan[SAMPLES])
+        ahead = tile.after(plan, data, number)
+        y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, training, (plan, 0))
         loss += tile.loss(plan, numbers, y, t, w, scratch, samples)
         weight += add_up(w, samples) if plan[WEIGHTED] != 0 else np.float64(used)
         if training:

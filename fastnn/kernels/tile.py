@@ -66,6 +66,13 @@ def packed(plan: Any, data: tuple, number: int, is_last: bool) -> tuple:
 
 
 @inlined
+def after(plan: Any, data: tuple, number: int) -> tuple:
+    """Where inputs and targets of the tile after this one stand among packed rows."""
+    inputs, targets, _ = packed(plan, data, number + 1, False)
+    return inputs, targets
+
+
+@inlined
 def _fetch(plan: Any, ahead: tuple, part: int) -> None:
     """Ask for a part of the tile to come.
 
