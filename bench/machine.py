@@ -9,17 +9,17 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from llvmlite.binding import get_host_cpu_name
+
 PACKAGES = ("numba", "numpy", "torch", "jax", "scikit-learn", "onnxruntime")
 
 
 def cpu_name() -> str:
-    """As the system calls it."""
+    """As the system calls it, and which design it is: in a virtual machine many CPUs bear one name."""
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)
-        if found:
-            return found[1].strip()
-    return platform.processor() or platform.machine()
+    found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE) if info.exists() else None
+    name = found[1].strip() if found else platform.processor() or platform.machine()
+    return f"{name} ({get_host_cpu_name()})"
 
 
 def describe() -> dict[str, object]:
