@@ -33,6 +33,8 @@ MOST_SLOTS, MOST_SLOT_BYTES = 64, 32 << 20
 
 # A thread is worth while if it has this much to do between two updates, and if the run takes that long.
 SECONDS_OF_THREAD, LEAST_SECONDS = 0.8e-6, 1e-3
+# Up to so long a step, the loop tries out whether it is worth while indeed, in so many steps.
+DOUBTFUL_SECONDS, TRIAL_SECONDS, LEAST_TRIAL, MOST_TRIAL = 20e-6, 60e-6, 4, 32
 
 STATUS = {
     layout.FINISHED: "finished",
@@ -79,32 +81,43 @@ class Feed(Protocol):
         """Read no more."""
 
 
+def _seconds_of_step(plan: Plan, task: Task) -> float:
+    """About how long one thread works between two updates."""
+    share = 1.0 if task.what == layout.TRAIN else 0.5
+    return plan.seconds_per_sample * int(plan.numbers[layout.BATCH]) * share
+
+
 def _worth(plan: Plan, task: Task) -> int:
     """How many threads are worth waking: by the work between two updates, and by that of the whole run."""
     if task.update is not None and task.update.gauss_newton is not None:
         return 1  # tiles add to one matrix
-    numbers = plan.numbers
-    batch, rows = int(numbers[layout.BATCH]), int(numbers[layout.SAMPLES])
-    tiles, share = -(-batch // plan.tile), 1.0 if task.what == layout.TRAIN else 0.5
-    step = plan.seconds_per_sample * batch * share
-    whole = plan.seconds_per_sample * rows * task.epochs * share
-    if whole < LEAST_SECONDS:
+    batch, step = int(plan.numbers[layout.BATCH]), _seconds_of_step(plan, task)
+    if step / batch * int(plan.numbers[layout.SAMPLES]) * task.epochs < LEAST_SECONDS:
         return 1
-    return max(1, min(tiles, int(step / SECONDS_OF_THREAD)))
+    return max(1, min(-(-batch // plan.tile), int(step / SECONDS_OF_THREAD)))
+
+
+def _trial(plan: Plan, task: Task) -> int:
+    """Steps in which the loop can tell whether helpers are worth while; 0 where they are certainly."""
+    step = _seconds_of_step(plan, task)
+    if step > DOUBTFUL_SECONDS:
+        return 0
+    return max(LEAST_TRIAL, min(MOST_TRIAL, int(TRIAL_SECONDS / step)))
 
 
 def memory_of_crew(
-    threads: int, scratch: int, dtype: np.dtype[Any], tiles: int = 1, length: int = 0
+    threads: int, scratch: int, dtype: np.dtype[Any], tiles: int = 1, length: int = 0, trial: int = 0
 ) -> tuple[Array, Array, Array, Array]:
     """The board; and for the items of a round gradients, losses, and the optimizer's memory.
 
-    A batch has so many tiles, and a gradient so many numbers.
+    A batch has so many tiles, and a gradient so many numbers; a trial of the helpers takes so many steps.
     """
     length = length if threads > 1 else 0
     fitting = MOST_SLOT_BYTES // max(1, length * dtype.itemsize)
     slots = max(threads, min(MOST_SLOTS, fitting))
     board = aligned_zeros(team.board_length(threads) * 8, np.dtype(np.uint8)).view(np.int64)
     board[team.THREADS], board[team.SLOTS], board[team.SCRATCH] = 1, slots, scratch
+    board[team.TRIAL] = trial
     updates = team.UPDATES_EACH * threads if threads > 1 else 0
     return (
         board,
@@ -214,8 +227,8 @@ class Run:
     @functools.cached_property
     def _crew(self) -> tuple[Array, Array, Array, Array]:
         plan = self.plan
-        tiles = -(-int(plan.numbers[layout.BATCH]) // plan.tile)
-        return memory_of_crew(self.threads, self.scratch_length, plan.dtype, tiles, plan.vector_length)
+        tiles, trial = -(-int(plan.numbers[layout.BATCH]) // plan.tile), _trial(plan, self.task)
+        return memory_of_crew(self.threads, self.scratch_length, plan.dtype, tiles, plan.vector_length, trial)
 
     def compile(self) -> None:
         """Compile what ``chunks`` needs, or load what is on disk."""

@@ -320,6 +320,76 @@ def assist(board, thread, done):
         team.report(board, take(board, thread, done))
 
 
+# Whether helpers are worth while ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "batch_size"), [("sgd", 120), ("adam", None), ("lbfgs", None)])
+def test_same_bits_where_helpers_are_tried_out(rng, many_tiles, monkeypatch, name, batch_size):
+    """With trials of one step: now together, now alone."""
+    monkeypatch.setattr(running, "LEAST_TRIAL", 1)
+    monkeypatch.setattr(running, "MOST_TRIAL", 1)
+    p = problem(rng, (3, 6, 2), 500 if JIT else 100)
+    options = {"optimizer": call(OPTIMIZERS[name].__name__), "epochs": 400 if JIT else 12, "validation_split": 0.3}
+    if batch_size is not None:
+        options["batch_size"] = batch_size
+    alone = fitted(p, 1, **options)
+    for count in COUNTS:
+        assert_same(alone, fitted(p, count, **options))
+
+
+@pytest.mark.parametrize("faster", ["together", "alone"])
+@pytest.mark.parametrize("late", [0, 3])
+def test_helpers_are_tried_out(monkeypatch, faster, late):
+    """By a clock of our own: a step takes 4 alone, and 3 or 5 with the helpers, who come after some steps."""
+    choose, trial = getattr(team.choose, "py_func", team.choose), 7
+    board = np.zeros(team.board_length(2), np.int64)
+    board[team.THREADS], board[team.TRIAL] = 2, trial
+    time, phases = 1000, []
+    monkeypatch.setattr(team.clock, "now", lambda: time)
+    called = 0
+    for _ in range(2 * (1 + (2 + team.BELIEVED) * trial)):
+        choose(board)
+        phases.append((int(board[team.PHASE]), bool(board[team.ALONE])))
+        if board[team.ALONE]:
+            time += 4
+            called = 0
+        else:
+            called += 1
+            helped = called > late
+            board[team.HELPED] = int(helped)
+            time += 4 if not helped else 3 if faster == "together" else 5
+    settled = (team.SETTLED, faster == "alone")
+    calls = [(team.CALLING, False)] * (late + 1)
+    tried = [(team.TRYING_TOGETHER, False)] * trial + [(team.TRYING_ALONE, True)] * trial
+    believed = [settled] * (team.BELIEVED * trial)
+    # Who still works together is not asleep: one call is enough.
+    expected = calls + tried + believed + (calls if faster == "alone" else calls[:1]) + tried + believed
+    assert phases == expected[: len(phases)]
+
+
+def test_helpers_that_never_come_are_not_waited_for(monkeypatch):
+    choose, trial = getattr(team.choose, "py_func", team.choose), 7
+    board = np.zeros(team.board_length(2), np.int64)
+    board[team.THREADS], board[team.TRIAL] = 2, trial
+    monkeypatch.setattr(team.clock, "now", lambda: 0)
+    for _ in range(team.CALLS * trial):
+        choose(board)
+        assert board[team.PHASE] == team.CALLING
+    choose(board)
+    assert board[team.PHASE] == team.TRYING_TOGETHER
+
+
+def test_a_trial_does_not_count_what_is_done_in_python(monkeypatch):
+    board = np.zeros(team.board_length(2), np.int64)
+    board[team.THREADS], board[team.TRIAL], board[team.SINCE] = 2, 7, 100
+    leave, enter = (getattr(each, "py_func", each) for each in (team.leave, team.enter))
+    monkeypatch.setattr(team.clock, "now", lambda: 130)
+    leave(board)
+    monkeypatch.setattr(team.clock, "now", lambda: 1130)
+    enter(board)
+    assert board[team.SINCE] == 1100
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 64])
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_every_item_is_done_once(count, size):

@@ -335,7 +335,7 @@ def _train(job: tuple, crew: tuple, budget: int) -> int:
     rows = min(plan[BATCH], plan[WINDOW_END] - cursor[FIRST])
     number, left = cursor[DONE] // plan[TILE], (rows - cursor[DONE] + plan[TILE] - 1) // plan[TILE]
     count, add = 1, number > 0
-    if board[team.THREADS] == 1 or left == 1:
+    if left == 1 or team.is_alone(board):
         passes.of_batch(job, _memory_of(job, crew, 0), gradient, slot_sums, number, add)
     else:
         count = min(left, team.most_items(board, budget))
@@ -416,8 +416,12 @@ def _validate(job: tuple, crew: tuple, budget: int) -> int:
     plan, cursor, board, slot_sums, sums = job[7][0], job[6], crew[0], crew[2], crew[4]
     number = cursor[VALIDATED] // plan[TILE]
     left = (plan[SAMPLES] - cursor[VALIDATED] + plan[TILE] - 1) // plan[TILE]
-    count = min(left, team.most_items(board, budget))
-    _round(job, crew, team.VALIDATION_TILES, number, count)
+    if team.is_alone(board) and plan[SAMPLES] <= job[0][BATCH]:
+        count = 1
+        passes.of_validation(job, _memory_of(job, crew, 0)[0], slot_sums, number)
+    else:
+        count = min(left, team.most_items(board, budget))
+        _round(job, crew, team.VALIDATION_TILES, number, count)
     for i in range(count):
         sums[VALIDATION_LOSS] += slot_sums[2 * i]
         sums[VALIDATION_WEIGHT] += slot_sums[2 * i + 1]
@@ -472,20 +476,8 @@ def assist(job: tuple, crew: tuple, thread: int) -> None:
 
 
 @kernel
-def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
-    """Train on for ``budget`` tiles, or to the window's end, to a pause, or until cursor[STATUS] is not RUNNING.
-
-    The job is (plan, numbers, data, order, vectors, scratch, cursor, validation, measured): data are inputs,
-    targets, weights; vectors are parameters, gradient, previous parameters, the optimizer's state and the best
-    parameters, in whole vectors, the gradient followed by a 0; validation is plan, numbers and data of the
-    validation rows; measured is (targets, weights, predictions) of the training rows and of those, row by row.
-    The crew is the board of ``kernels.team``; for each item of a round a gradient, (loss, weight), and a copy of
-    the optimizer's memory; and the sums. history has a row of COLUMNS numbers for each epoch, and one more; work
-    is memory for the metrics.
-
-    Overwrites the vectors, scratch, sums, cursor, order, predictions, the crew's memory, and history as far as
-    epochs are finished.
-    """
+def _go_on(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
+    """What ``run`` says."""
     plan, numbers, _, order, vectors, _, cursor, validation, _ = job
     sums = crew[4]
     samples = plan[SAMPLES]
@@ -507,6 +499,8 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
                 return
             if plan[RATE_COLUMN] >= 0 and cursor[FIRST] == 0 and cursor[DONE] == 0:
                 row[plan[RATE_COLUMN]] = _rate(plan, numbers, sums, cursor)
+            if cursor[DONE] == 0:
+                team.choose(crew[0])
             if quick and cursor[DONE] == 0 and budget > 0:
                 budget -= passes.few_rows(job, _memory_of(job, crew, 0), crew[2], sums, budget)
                 if cursor[STATUS] != RUNNING:
@@ -541,3 +535,23 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
         _finish_epoch(plan, numbers, accepted, vectors[4], row, sums, cursor)
         if cursor[STATUS] != RUNNING or (plan[PAUSE_EVERY] != 0 and cursor[EPOCH] % plan[PAUSE_EVERY] == 0):
             return
+
+
+@kernel
+def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
+    """Train on for ``budget`` tiles, or to the window's end, to a pause, or until cursor[STATUS] is not RUNNING.
+
+    The job is (plan, numbers, data, order, vectors, scratch, cursor, validation, measured): data are inputs,
+    targets, weights; vectors are parameters, gradient, previous parameters, the optimizer's state and the best
+    parameters, in whole vectors, the gradient followed by a 0; validation is plan, numbers and data of the
+    validation rows; measured is (targets, weights, predictions) of the training rows and of those, row by row.
+    The crew is the board of ``kernels.team``; for each item of a round a gradient, (loss, weight), and a copy of
+    the optimizer's memory; and the sums. history has a row of COLUMNS numbers for each epoch, and one more; work
+    is memory for the metrics.
+
+    Overwrites the vectors, scratch, sums, cursor, order, predictions, the crew's memory, and history as far as
+    epochs are finished.
+    """
+    team.enter(crew[0])
+    _go_on(job, history, work, crew, budget)
+    team.leave(crew[0])
