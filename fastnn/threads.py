@@ -6,10 +6,12 @@ so that a process can be forked, and can end, at any time.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import ctypes
 import functools
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,19 +120,32 @@ def reserve(wanted: int) -> Iterator[int]:
             used.count -= granted
 
 
+class _Cores:
+    """What the system tells of the cores that threads are on, and how it is told where they may be."""
+
+    def __init__(self, library: Any) -> None:
+        self.in_use = library.sched_getcpu  # by the calling thread
+        self._set = library.pthread_setaffinity_np
+        self._set.argtypes = ctypes.c_ulong, ctypes.c_size_t, ctypes.c_char_p
+
+    def bind(self, thread: int, usable: set[int], but: set[int]) -> None:
+        """Have a thread run on the usable cores, but not on some of them, if any others are left."""
+        left = usable - but
+        if left:
+            mask = sum(1 << core for core in left)
+            length = max(left) // 64 * 8 + 8
+            self._set(thread, length, mask.to_bytes(length, sys.byteorder))  # unless that is not allowed here
+
+
 @functools.cache
-def _core_in_use() -> Callable[[], int] | None:
-    """What tells the core that the calling thread is on; None where that, or moving threads, cannot be had."""
-    if not hasattr(os, "sched_setaffinity"):
+def _cores() -> _Cores | None:
+    """None where the core in use cannot be had, or threads cannot be moved."""
+    if not sys.platform.startswith("linux"):
         return None
-    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
-
-
-def _bind(thread: int, usable: set[int], but: set[int]) -> None:
-    """Have a thread run on the usable cores, but not on some of them, if any others are left."""
-    if usable - but:
-        with contextlib.suppress(OSError):  # that is not allowed here
-            os.sched_setaffinity(thread, usable - but)
+    try:
+        return _Cores(ctypes.PyDLL(None))  # these calls are too short to let go of the interpreter lock
+    except (OSError, AttributeError):
+        return None
 
 
 def started(thread: threading.Thread) -> bool:
@@ -150,12 +165,17 @@ class Helpers:
 
     The context they are used in ends when they have ended, and raises the first error of any of them.
 
-    Each begins on a core of its own, as far as there are any. Some systems put a thread that wakes up behind
-    another one for milliseconds while other cores are idle; once it runs, they may move it as they like.
+    ``threading`` would have the caller wait until each has begun, for a tenth of a millisecond or more; the caller
+    has better things to do. Each begins on a core of its own, as far as there are any. Some systems put a thread
+    that wakes up behind another one for milliseconds while other cores are idle; once it runs, they may move it as
+    they like.
     """
 
     def __init__(self) -> None:
-        self._threads: list[threading.Thread] = []
+        self._count = 0
+        self._ended: list[int] = []
+        self._bell = _thread.allocate_lock()  # opened by each that ends, and closed by who waits for them
+        self._bell.acquire()
         self._errors: list[BaseException] = []
         self._usable: set[int] = set()  # cores
         self._taken: set[int] = set()
@@ -164,8 +184,8 @@ class Helpers:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        for thread in self._threads:
-            thread.join()
+        while self.wait():
+            pass
         if error is None and self._errors:
             raise self._errors[0]
 
@@ -174,30 +194,28 @@ class Helpers:
 
         ``beside`` says that the caller works too, and needs the core that it is on.
         """
-        core_in_use = _core_in_use()
-        if core_in_use is not None:
+        cores = _cores()
+        if cores is not None:
             self._usable = os.sched_getaffinity(0)
         for number in range(1, count + 1):
-            gate = threading.Lock()
-            with gate:  # until it is known where the caller has woken up
-                arguments = work, number, gate
-                thread = threading.Thread(target=self._go, args=arguments, name=f"fastnn-{number}", daemon=True)
-                if not started(thread):
+            gate = _thread.allocate_lock()
+            with gate:  # until it is bound
+                try:
+                    thread = _thread.start_new_thread(self._go, (work, number, gate))
+                except RuntimeError:  # there is none left, or the interpreter is about to end
                     break
-                self._threads.append(thread)
-                if beside and core_in_use is not None and thread.native_id is not None:
-                    _bind(thread.native_id, self._usable, {core_in_use()})
-        return len(self._threads)
+                self._count = number
+                if beside and cores is not None:
+                    cores.bind(thread, self._usable, {cores.in_use()})
+        return self._count
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until they have ended, but not much longer than that; whether some still work."""
-        for thread in self._threads:
-            thread.join(seconds)
-            if thread.is_alive():
-                return True
-        return False
+    def wait(self, seconds: float = -1.0) -> bool:
+        """Wait until one has ended, for so long at most (-1: however long that takes); whether some still work."""
+        if len(self._ended) < self._count:
+            self._bell.acquire(timeout=seconds)
+        return len(self._ended) < self._count
 
-    def _go(self, work: Callable[[int], None], number: int, gate: threading.Lock) -> None:
+    def _go(self, work: Callable[[int], None], number: int, gate: _thread.LockType) -> None:
         try:
             with gate:
                 pass
@@ -205,16 +223,20 @@ class Helpers:
             work(number)
         except BaseException as error:  # compiled code raises none; plain Python may
             self._errors.append(error)
+        finally:
+            self._ended.append(number)
+            with contextlib.suppress(RuntimeError):  # another has just opened it
+                self._bell.release()
 
     def _settle(self) -> None:
         """Leave the cores of those that began before, and then be bound to none."""
-        core_in_use = _core_in_use()
-        if core_in_use is not None:
-            this = threading.get_native_id()
-            if core_in_use() in self._taken:
-                _bind(this, self._usable, self._taken)
-            self._taken.add(core_in_use())
-            _bind(this, self._usable, set())
+        cores = _cores()
+        if cores is not None:
+            this = _thread.get_ident()
+            if cores.in_use() in self._taken:
+                cores.bind(this, self._usable, self._taken)
+            self._taken.add(cores.in_use())
+            cores.bind(this, self._usable, set())
 
 
 def share(pieces: int, count: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> None:

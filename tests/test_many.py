@@ -19,6 +19,7 @@ import fastnn
 from fastnn import compiled, each, fit_many, many, progress
 from fastnn.dataset import Rows
 from fastnn.kernels import many as kernels
+from tests.helping import all_gone
 from tests.problems import JIT, assert_same_history
 
 EPOCHS = 40 if JIT else 3
@@ -351,20 +352,21 @@ def test_times():
 def test_no_thread_is_left():
     before = threading.active_count()
     fit_many([net(seed=seed) for seed in range(4)], X, Y, threads=4)
+    assert all_gone()
     assert threading.active_count() == before
 
 
 def test_a_thread_that_cannot_start(monkeypatch):
     """Those that can do all the work; if none can, that is an error, and nothing is lost."""
-    start, started = threading.Thread.start, []
+    start, started = _thread.start_new_thread, []
 
-    def no_more(thread):
+    def no_more(function, arguments):
         if len(started) == most:
             raise RuntimeError("can't start new thread")
-        started.append(thread)
-        start(thread)
+        started.append(function)
+        return start(function, arguments)
 
-    monkeypatch.setattr(threading.Thread, "start", no_more)
+    monkeypatch.setattr(_thread, "start_new_thread", no_more)
     most, nets = 1, [net(seed=seed) for seed in range(3)]
     assert fit_many(nets, X, Y, threads=3).statuses == ["finished"] * 3
     most, started = 0, []
@@ -412,7 +414,7 @@ def test_interrupted(monkeypatch):
         twin.fit(X, Y, epochs=histories[0].epochs, optimizer=fastnn.SGD(2.0))
         assert_array_equal(nets[0].parameters, twin.parameters)
         assert_array_equal(nets[0].history.loss, twin.history.loss)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fastnn-")]
+    assert all_gone()
     assert fit_many(nets, X, Y, epochs=2).statuses == ["finished"] * 3
 
 

@@ -19,6 +19,7 @@ from fastnn.kernels import passes, team
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import LANES, pointer
 from fastnn.optimizers import OPTIMIZERS
+from tests.helping import all_gone, helpers, helpers_soon
 from tests.marks import core
 from tests.problems import JIT, assert_same_history, call, dropping, made, problem
 
@@ -36,11 +37,6 @@ def many_tiles(monkeypatch):
     monkeypatch.setattr(threads, "cores", lambda: 64)
 
 
-def helpers():
-    """Threads that help with a fit."""
-    return [thread for thread in threading.enumerate() if thread.name.startswith("fastnn-")]
-
-
 def fitted(p, count, **options):
     """History and parameters after a fit in so many threads; and that there were so many."""
     net = p.net
@@ -48,10 +44,10 @@ def fitted(p, count, **options):
     options = {"epochs": 3, "optimizer": call("Adam", 0.02), "sample_weight": p.weights, **options}
     options = {name: made(value, fastnn) for name, value in options.items()}
     callback = fastnn.Callback()
-    callback.on_epoch_end = lambda progress: seen.append(len(helpers()))
+    callback.on_epoch_end = lambda progress: seen.append(helpers_soon(count - 1))
     history = net.fit(*p.rows, loss=p.loss, threads=count, callbacks=[callback], **options)
     assert set(seen) == {count - 1}
-    assert not helpers()
+    assert all_gone()
     return history, net.parameters
 
 
@@ -89,9 +85,7 @@ def test_one_thread_for_what_adds_to_one_matrix(rng, many_tiles):
     p = problem(rng, (3, 6, 2), 500 if JIT else 100)
     net = p.net
     seen = []
-    net.fit(
-        *p.rows, optimizer="levenberg_marquardt", threads=4, callbacks=[lambda *_: seen.append(len(helpers()))]
-    )
+    net.fit(*p.rows, optimizer="levenberg_marquardt", threads=4, callbacks=[lambda *_: seen.append(helpers())])
     assert set(seen) == {0}
 
 
@@ -193,7 +187,7 @@ def test_predictions_and_losses_in_threads(rng, many_tiles, monkeypatch, dtype):
         assert_array_equal(*predictions)
         found.append((predictions[0], net.evaluate(*p.rows), *net.loss_and_gradient(*p.rows)))
         assert max(counted) == max(2, number) - 1
-        assert not helpers()
+        assert all_gone()
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             assert_array_equal(one, two)
@@ -225,7 +219,7 @@ def test_an_error_in_a_piece_is_raised(thread):
 
     with pytest.raises(LookupError, match="enough"):
         threads.share(2, 2, work)
-    assert not helpers()
+    assert all_gone()
 
 
 def test_an_error_of_the_caller_is_the_one_that_is_raised():
@@ -239,30 +233,30 @@ def test_an_error_of_the_caller_is_the_one_that_is_raised():
 
     with pytest.raises(KeyError):
         both()
-    assert not helpers()
+    assert all_gone()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or threads.cores() < 2, reason="two cores are needed")
 @pytest.mark.parametrize("beside", [True, False])
 def test_helpers_begin_on_cores_of_their_own(beside, monkeypatch):
     """And are bound to none when they work."""
-    usable, kept_off, bind = os.sched_getaffinity(0), [], threads._bind
+    usable, kept_off, bind = os.sched_getaffinity(0), [], threads._Cores.bind
 
-    def spy(thread, usable, but):
+    def spy(cores, thread, usable, but):
         kept_off.append((thread, but))
-        bind(thread, usable, but)
+        bind(cores, thread, usable, but)
 
-    monkeypatch.setattr(threads, "_bind", spy)
-    seen, count = [], min(len(usable), 4) - beside
+    monkeypatch.setattr(threads._Cores, "bind", spy)
+    seen, begun, count = [], set(), min(len(usable), 4) - beside
     together = threading.Barrier(count + beside, timeout=60)
     with threads.Helpers() as helping:
 
         def work(number):
             seen.append(os.sched_getaffinity(0))
+            begun.add(threading.get_ident())
             together.wait()
 
         assert helping.start(count, work, beside=beside) == count
-        begun = {thread.native_id for thread in helpers()}
         if beside:
             together.wait()
             assert os.sched_getaffinity(0) == usable
@@ -276,7 +270,7 @@ def test_an_error_in_a_helper_ends_the_fit(rng, many_tiles, monkeypatch):
     right = passes.of_batch
 
     def wrong(*arguments):
-        if threading.current_thread() in helpers():
+        if threading.current_thread() is not threading.main_thread():
             raise LookupError("enough")
         right(*arguments)
 
@@ -284,7 +278,7 @@ def test_an_error_in_a_helper_ends_the_fit(rng, many_tiles, monkeypatch):
     p = problem(rng, (3, 6, 2), 300)
     with pytest.raises(LookupError, match="enough"):
         p.net.fit(*p.rows, epochs=50, threads=2)
-    assert not helpers()
+    assert all_gone()
 
 
 # The board --------------------------------------------------------------------------------------------
@@ -511,7 +505,7 @@ def test_fits_side_by_side_share_the_cores(monkeypatch):
 def test_little_work_wakes_nobody():
     X, y = fastnn.datasets.circle(10)
     seen = []
-    fastnn.mlp([2, 4, 1]).fit(X, y, epochs=3, threads=4, callbacks=[lambda *_: seen.append(len(helpers()))])
+    fastnn.mlp([2, 4, 1]).fit(X, y, epochs=3, threads=4, callbacks=[lambda *_: seen.append(helpers())])
     assert set(seen) == {0}
 
 
@@ -531,7 +525,7 @@ def test_eight_at_once(many_tiles):
     alone = [train(seed) for seed in range(8)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(train, range(8))) == alone
-    assert not helpers()
+    assert all_gone()
 
 
 def test_exception_in_a_callback(many_tiles):
@@ -540,14 +534,14 @@ def test_exception_in_a_callback(many_tiles):
     seen = []
 
     def refuse(progress):
-        seen.append(len(helpers()))
+        seen.append(helpers_soon(3))
         if progress.epoch == 3:
             raise LookupError("enough")
 
     with pytest.raises(LookupError, match="enough"):
         net.fit(X, y, epochs=10, threads=4, callbacks=[refuse])
     assert set(seen) == {3}
-    assert not helpers()
+    assert all_gone()
     assert net.history.epochs == 3
     net.fit(X, y, epochs=2, threads=4)
 
@@ -556,10 +550,10 @@ def test_no_thread_can_be_started(many_tiles, monkeypatch):
     """The system has none left: the fit is done with those there are, and the result is the same."""
     expected = train(0)
 
-    def refuse(self):
+    def refuse(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(threads._thread, "start_new_thread", refuse)
     assert train(0) == expected
 
 
@@ -568,11 +562,9 @@ import gc, json, multiprocessing, os, signal, sys, threading, time, warnings
 from concurrent.futures import ProcessPoolExecutor
 import numpy as np, fastnn
 from fastnn import compiled
+from tests.helping import all_gone, helpers, helpers_soon
 warnings.simplefilter("ignore")  # of Python 3.12 on, about forking with threads
 X, y = fastnn.datasets.circle(100)
-
-def helpers():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("fastnn-")]
 
 def train(seed, **options):
     net = fastnn.mlp([2, 16, 16, 1], seed=seed)
@@ -593,7 +585,7 @@ fit.start()
 inside.wait()
 in_child(lambda: train(0) == expected)
 fit.join()
-assert not helpers()
+assert all_gone()
 
 # While another thread is compiling: that is waited for, but not for ever.
 compiled.SECONDS_BEFORE_FORK = 0.1
@@ -620,13 +612,13 @@ if __name__ == "__main__":
             assert pool.map(train, [0, 1]) == expected
         with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
             assert list(pool.map(train, [0, 1])) == expected
-    assert not helpers()
+    assert all_gone()
 """
 
 INTERRUPT = """
 train(0, epochs=1)
 seen = []
-timer = threading.Timer(0.5, lambda: (seen.append(len(helpers())), os.kill(os.getpid(), signal.SIGINT)))
+timer = threading.Timer(0.5, lambda: (seen.append(helpers()), os.kill(os.getpid(), signal.SIGINT)))
 timer.start()
 start = time.perf_counter()
 net = fastnn.mlp([2, 16, 16, 1])
@@ -637,7 +629,7 @@ except KeyboardInterrupt:
 else:
     sys.exit("was not interrupted")
 assert seen == [2], seen
-assert not helpers()
+assert all_gone()
 assert net.history.status == "interrupted" and net.history.epochs > 0
 assert np.isfinite(net.parameters).all()
 """

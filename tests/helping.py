@@ -1,0 +1,28 @@
+"""Who helps: threads that are started below the threading module, which does not list them."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import time
+
+
+def helpers() -> int:
+    """How many there are; what threading has started are not."""
+    return 1 + _thread._count() - threading.active_count()
+
+
+def helpers_soon(wanted: int, seconds: float = 10.0) -> int:
+    """How many there are, once they are as many as wanted; but after so long, in any case.
+
+    One that has just been started may not have begun, and one that has told of its end may not have left.
+    """
+    deadline = time.perf_counter() + seconds
+    while helpers() != wanted and time.perf_counter() < deadline:
+        time.sleep(1e-4)
+    return helpers()
+
+
+def all_gone() -> bool:
+    """Whether there are none any more."""
+    return helpers_soon(0) == 0
