@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fastnn.network import Sequential
     from fastnn.streams import Stream
 
-OF_LABELS = ("accuracy", "precision", "recall", "f1", "confusion_matrix")  # metrics of what outputs say
 MOST_FOR_NEWTON = 2000  # parameters: a table of 32 MB
 
 
@@ -424,7 +423,7 @@ def _metrics(
         if validation is not None:
             metric.check_targets(validation.given, loss.name, "y of the validation rows")
         # Which class outputs say is found tile by tile, and quicker.
-        of_labels = metric.kernel in OF_LABELS and settings[metric_kernels.MODE] == metric_kernels.GREATEST
+        of_labels = metric.of_labels and settings[metric_kernels.MODE] == metric_kernels.GREATEST
         if of_labels:
             settings[metric_kernels.MODE] = metric_kernels.LABELS
         part = MetricPart(

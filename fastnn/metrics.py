@@ -55,6 +55,7 @@ class Metric:
     targets: str = CLASSES
     greater_is_better: bool | None = True  # None: it is more than one number
     top: int = 5  # k of top_k_accuracy
+    of_labels: bool = False  # whether it needs of outputs only which class they say
 
     def shape(self, outputs: int) -> tuple[int, ...]:
         """Of its value for K outputs: () is one number, and a confusion matrix is (C, C), C = max(2, K)."""
@@ -164,13 +165,13 @@ def _table(*metrics: Metric) -> dict[str, Metric]:
 
 
 METRICS = _table(
-    Metric("accuracy"),
+    Metric("accuracy", of_labels=True),
     Metric("top_k_accuracy"),
-    Metric("precision"),
-    Metric("recall"),
-    Metric("f1"),
+    Metric("precision", of_labels=True),
+    Metric("recall", of_labels=True),
+    Metric("f1", of_labels=True),
     Metric("auc"),
-    Metric("confusion_matrix", greater_is_better=None),
+    Metric("confusion_matrix", greater_is_better=None, of_labels=True),
     Metric("log_loss", greater_is_better=False),
     Metric("mse", targets=NUMBERS, greater_is_better=False),
     Metric("rmse", targets=NUMBERS, greater_is_better=False),

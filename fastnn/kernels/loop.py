@@ -87,9 +87,9 @@ from fastnn.kernels.layout import (
     WINDOW_END,
 )
 from fastnn.kernels.random import key, shuffle
-from fastnn.kernels.simd import offset, width
+from fastnn.kernels.simd import offset
 from fastnn.kernels.vectors import add as add_vector
-from fastnn.kernels.vectors import add_up, copy
+from fastnn.kernels.vectors import add_up, copy, padded
 
 SHUFFLE_STEPS = 16384  # rows shuffled for one unit of a chunk's budget: about a tile's time
 
@@ -256,9 +256,9 @@ def _shares_updates(plan: Any, board: Any) -> bool:
 @kernel
 def _update_together(job: tuple, crew: tuple, loss: float) -> int:
     """An optimizer's step by all threads, a stretch of the parameters each; its answer."""
-    count, lanes, board, sums = job[0][PARAMETERS], width(job[4][0]), crew[0], crew[4]
+    count, board, sums = job[0][PARAMETERS], crew[0], crew[4]
     stretch = (count + team.UPDATES_EACH * board[team.THREADS] - 1) // (team.UPDATES_EACH * board[team.THREADS])
-    stretch = max(team.STRETCH, (stretch + lanes - 1) // lanes * lanes)
+    stretch = max(team.STRETCH, padded(stretch, job[4][0]))
     stretches = (count + stretch - 1) // stretch
     board[team.SETTING] = stretch
     sums[BATCH_MEAN] = loss
@@ -385,8 +385,8 @@ def _whole_epochs(job: tuple, history: Any, crew: tuple, budget: int) -> int:
     parameters, gradient, previous, state, _ = vectors
     updated = parameters, gradient, previous, state
     scratch, places = _memory_of(job, crew, 0)
-    lanes, count = width(scratch), plan[PARAMETERS]
-    samples, zero = (plan[SAMPLES] + lanes - 1) // lanes * lanes, offset(gradient, count)
+    count, samples = plan[PARAMETERS], padded(plan[SAMPLES], scratch)
+    zero = offset(gradient, count)
     x, t, w = tile.packed(plan, job[2], 0, True)
     weight = np.float64(add_up(w, samples) if plan[WEIGHTED] != 0 else plan[SAMPLES])
     first, done, most = cursor[EPOCH], 0, min(budget, plan[EPOCHS] - 1 - cursor[EPOCH])

@@ -40,7 +40,7 @@ from fastnn.kernels.layout import (
 )
 from fastnn.kernels.rows import lay_out, say, scatter, taken_apart
 from fastnn.kernels.simd import fill, load, offset, store, width
-from fastnn.kernels.vectors import add_up
+from fastnn.kernels.vectors import add_up, padded
 
 
 @kernel
@@ -52,7 +52,7 @@ def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first
     """
     inputs, targets, weights = data
     stride, lanes = plan[STRIDE], width(scratch)
-    samples = (count + lanes - 1) // lanes * lanes
+    samples = padded(count, scratch)
     x, t = offset(scratch, plan[INPUT_ROW] * stride), offset(scratch, plan[TARGET_ROW] * stride)
     w = offset(scratch, plan[WEIGHT_ROW] * stride)
     run = 0 if plan[SHUFFLED] != 0 else count
@@ -147,10 +147,10 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
         return
     scratch, places = memory
     parameters, state, zero = vectors[0], vectors[3], offset(vectors[1], plan[PARAMETERS])
-    lanes, done = width(scratch), number * plan[TILE]
+    done = number * plan[TILE]
     first = cursor[FIRST] + done
     count = min(plan[TILE], min(plan[BATCH], plan[SAMPLES] - cursor[FIRST]) - done)
-    samples = (count + lanes - 1) // lanes * lanes
+    samples = padded(count, scratch)
     if plan[PACKED] != 0:
         place = number + plan[SHIFT] // plan[TILE]
         x, t, w = tile.packed(plan, data, place, done + plan[TILE] >= plan[SAMPLES])
@@ -182,9 +182,9 @@ def of_validation(job: tuple, scratch: Any, sums: Any, number: int) -> None:
     plan, numbers, data = job[7]
     # A line search has its trials in the first vector.
     parameters = vectors[2] if job[0][LINE_SEARCH] != 0 else vectors[0]
-    lanes, done = width(scratch), number * plan[TILE]
+    done = number * plan[TILE]
     count = min(plan[TILE], plan[SAMPLES] - done)
-    samples = (count + lanes - 1) // lanes * lanes
+    samples = padded(count, scratch)
     x, t, w = tile.packed(plan, data, number, False)
     ahead = tile.after(plan, data, number)
     y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, False, (cursor, cursor[EPOCH]))

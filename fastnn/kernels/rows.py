@@ -46,7 +46,7 @@ from fastnn.kernels.simd import (
     unzip,
     width,
 )
-from fastnn.kernels.vectors import finite
+from fastnn.kernels.vectors import finite, padded
 
 FEW_COLUMNS = (1, 2, 4)  # numbers of columns that registers are quick to take apart
 
@@ -134,9 +134,9 @@ def _forward(
     These are whole vectors, the last of which the last row fills up, and where ``tile.forward`` has put the
     outputs. Overwrites the places with the numbers of the rows.
     """
-    stride, lanes = plan[STRIDE], width(scratch)
+    stride = plan[STRIDE]
     x, to_come = offset(scratch, plan[INPUT_ROW] * stride), offset(inputs, (start + plan[TILE]) * plan[INPUTS])
-    samples = (used + lanes - 1) // lanes * lanes
+    samples = padded(used, scratch)
     for s in range(samples):
         places[s] = start + min(s, used - 1)
     lay_out(inputs, places, used, plan[INPUTS], x, stride, samples)

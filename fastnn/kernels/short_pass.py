@@ -12,8 +12,8 @@ import numpy as np
 from fastnn.kernels import tile
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.layout import GRADIENT, PARAMETERS, SAMPLES, TASK, TILE, WEIGHTED
-from fastnn.kernels.simd import at_address, offset, width
-from fastnn.kernels.vectors import add_up
+from fastnn.kernels.simd import at_address, offset
+from fastnn.kernels.vectors import add_up, padded
 
 # The table: addresses of the plan and its real numbers; of the packed rows, see ``Rows.packed``; of the network's
 # parameters; of a gradient in whole vectors, followed by a 0, which is overwritten; and of scratch memory.
@@ -30,12 +30,12 @@ def loss_and_gradient(table: Any, gradient: Any, count: int, divisor: float) -> 
     inputs, targets = at_address(table[ROWS], gradient), at_address(table[TARGETS], gradient)
     weights, parameters = at_address(table[WEIGHTS], gradient), at_address(table[NETWORK], gradient)
     sums, scratch = at_address(table[SUMS], gradient), at_address(table[SCRATCH], gradient)
-    lanes, training = width(scratch), plan[TASK] == GRADIENT
+    training = plan[TASK] == GRADIENT
     data, zero = (inputs, targets, weights), offset(sums, plan[PARAMETERS])
     loss, weight = 0.0, 0.0
     for first in range(0, plan[SAMPLES], plan[TILE]):
         used = min(plan[TILE], plan[SAMPLES] - first)
-        samples, number = (used + lanes - 1) // lanes * lanes, first // plan[TILE]
+        samples, number = padded(used, scratch), first // plan[TILE]
         x, t, w = tile.packed(plan, data, number, first + plan[TILE] >= plan[SAMPLES])
         ahead = tile.after(plan, data, number)
         y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, training, (plan, 0))

@@ -72,6 +72,7 @@ from fastnn.kernels.simd import (
     width,
     zeros,
 )
+from fastnn.kernels.vectors import padded
 
 
 @inlined
@@ -243,7 +244,7 @@ def forward(plan: Any, numbers: Any, parameters: Any, x: Any, scratch: Any, trai
                 calls.activate(layer[LAYER_ACTIVATION], one, two, d, stride, lanes, units, mode)
                 _gather(two, stride, y, units)
             else:
-                whole = (units + lanes - 1) // lanes * lanes
+                whole = padded(units, z)
                 calls.activate(layer[LAYER_ACTIVATION], z, y, d, whole, whole, 1, mode)
                 if wanted:
                     _clear_tail(d, units)

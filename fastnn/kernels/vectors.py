@@ -6,8 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels.jit import kernel
+from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.simd import absolute, all_zero, fill, fma, load, select, store, total, width
+
+
+@inlined
+def padded(count: int, p: Any) -> int:
+    """``count`` numbers rounded up to whole vectors of those that p points to."""
+    return (count + width(p) - 1) // width(p) * width(p)
 
 
 @kernel
