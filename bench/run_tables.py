@@ -129,11 +129,14 @@ def threads(results: Results) -> str:
     densities = sorted({row["density"] for row in rows})
     lines = []
     for (network, dtype), here in kinds.items():
-        faster = {row["density"]: f"{row['faster']:.2f}" for row in here}
+        faster = {row["density"]: f"{row['faster']:.2f} ({row['side_by_side']:.2f})" for row in here}
         name = f"[{network.replace('-', ', ')}] {dtype}"
         lines.append([name, *(faster.get(density, "") for density in densities)])
     head = ["two threads, times as fast as one", *(f"density {density}" for density in densities)]
-    return table(head, lines)
+    return table(head, lines) + (
+        "\n\nIn brackets, how many times as fast two fits are that run side by side, on a thread each, and have "
+        "nothing to do with each other: what the second core is worth on this machine."
+    )
 
 
 def sweep(results: Results) -> str:

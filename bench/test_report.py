@@ -159,10 +159,10 @@ def whole_runs(folder: Path) -> Results:
         epochs=300,
     )
     threads = made(
-        "network density batch faster",
-        ("2-4-1", 30, "full", 1.4),
-        ("2-4-1", 100, "full", 1.9),
-        ("2-1", 3, 1, 0.95),
+        "network density batch faster side_by_side",
+        ("2-4-1", 30, "full", 1.4, 1.55),
+        ("2-4-1", 100, "full", 1.9, 1.98),
+        ("2-1", 3, 1, 0.95, None),
         dtype="float64",
         threads=2,
     )
@@ -180,7 +180,7 @@ def test_whole_runs(tmp_path: Path) -> None:
     assert "| **fastnn** | this one | **2** | 300 |" in found["exponential"]
     assert "| JAX | this one | 4 (2×) | 300 |" in found["exponential"]
     assert "| SimpleChains | i9-10980XE, 18 cores | 0.41 | published |" in found["exponential"]
-    assert "| [2, 4, 1] float64 | 1.40 | 1.90 |" in found["threads"]
+    assert "| [2, 4, 1] float64 | 1.40 (1.55) | 1.90 (1.98) |" in found["threads"]
     assert "the worst is [2, 1], density 3, batches of 1, float64" in found["sweep"]
     promises = [line.strip("| ").split(" | ") for line in found["promises"].splitlines()[2:]]
     assert [cells[-1] for cells in promises] == ["**missed**", "held", "**missed**", "**missed**"]

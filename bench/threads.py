@@ -1,11 +1,15 @@
 """What threads are worth: two against one, and that more of them are nowhere slower.
 
 Both fit the same from the same start, so that parameters and losses must be the same to the last bit.
+
+What two cores are worth is measured too, by two fits side by side that have nothing to do with each other: where
+cores are lent, they may be one core that two share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -79,12 +83,18 @@ class Fit:
         if not (same and np.array_equal(self.net.parameters, parameters)):
             raise DisagreementError(f"{threads} threads compute something else than one")
 
-    def compared(self, threads: int, rounds: int, seconds: float) -> Row:
-        """A row: µs of an epoch with one thread and with as many, and how many times as fast those are."""
+    def compared(self, threads: int, rounds: int, seconds: float, twin: Fit | None = None) -> Row:
+        """A row: µs of an epoch with one thread and with as many, and how many times as fast those are.
+
+        With a twin, also how many times as fast two fits are that run side by side, on a thread each.
+        """
         self.check(threads)
         epochs = epochs_for(partial(self.run, 1), seconds, 3)
         runs = {"one": partial(self.run, 1, epochs), "all": partial(self.run, threads, epochs)}
+        if twin is not None:
+            runs["side by side"] = partial(_side_by_side, self, twin, epochs)
         taken = in_turns(runs, rounds, SHORT_PAUSE)
+        possible = {"side_by_side": median(2 * taken["one"] / taken["side by side"])} if twin is not None else {}
         return {
             "network": self.network,
             "density": self.density,
@@ -96,13 +106,20 @@ class Fit:
             "one_us": median(1e6 * taken["one"] / epochs),
             "all_us": median(1e6 * taken["all"] / epochs),
             "faster": median(taken["one"] / taken["all"]),
+            **possible,
         }
 
 
+def _side_by_side(one: Fit, other: Fit, epochs: int) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for fit in [pool.submit(fit.run, 1, epochs) for fit in (one, other)]:
+            fit.result()
+
+
 def measure(dtype: str, rounds: int, seconds: float = LONG, densest: int = 1000) -> list[Row]:
-    """A row for each network and density: two threads against one, all rows in a batch."""
+    """A row for each network and density: two threads, and two fits, against one; all rows in a batch."""
     return [
-        Fit(network, density, None, dtype).compared(2, rounds, seconds)
+        Fit(network, density, None, dtype).compared(2, rounds, seconds, Fit(network, density, None, dtype))
         for network, densities in DENSITIES.items()
         for density in densities
         if density <= densest

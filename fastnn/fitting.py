@@ -101,6 +101,7 @@ def fit(
         have grown. Parameters and history are then, to the last bit, those of a fit that was never interrupted.
         What the network's parameters were before does not matter.
     threads : that work on it at most; fewer do where the work from one update to the next is not worth more.
+        Where that is in doubt, it is tried out now and then as the fit goes on.
         Without a number, as many as FASTNN_NUM_THREADS says, or else as the process may use. The result does not
         depend on it, to the last bit.
     memory_limit : bytes, or a text like "500 MB", that may be taken for rows beside the arrays given: for packed

@@ -33,8 +33,9 @@ MOST_SLOTS, MOST_SLOT_BYTES = 64, 32 << 20
 
 # A thread is worth while if it has this much to do between two updates, and if the run takes that long.
 SECONDS_OF_THREAD, LEAST_SECONDS = 0.8e-6, 1e-3
-# Up to so long a step, the loop tries out whether it is worth while indeed, in so many steps.
-DOUBTFUL_SECONDS, TRIAL_SECONDS, LEAST_TRIAL, MOST_TRIAL = 20e-6, 60e-6, 4, 32
+# Up to so long a step, the loop tries out whether it is worth while indeed, in so many steps; and if there are so
+# many times as many, at least.
+DOUBTFUL_SECONDS, TRIAL_SECONDS, LEAST_TRIAL, MOST_TRIAL, TRIALS_WORTH = 100e-6, 60e-6, 4, 32, 50
 
 STATUS = {
     layout.FINISHED: "finished",
@@ -98,11 +99,11 @@ def _worth(plan: Plan, task: Task) -> int:
 
 
 def _trial(plan: Plan, task: Task) -> int:
-    """Steps in which the loop can tell whether helpers are worth while; 0 where they are certainly."""
+    """Steps in which the loop can tell whether helpers are worth while; 0 where it need not, or had better not."""
     step = _seconds_of_step(plan, task)
-    if step > DOUBTFUL_SECONDS:
-        return 0
-    return max(LEAST_TRIAL, min(MOST_TRIAL, int(TRIAL_SECONDS / step)))
+    trial = max(LEAST_TRIAL, min(MOST_TRIAL, int(TRIAL_SECONDS / step)))
+    steps = task.epochs * -(-int(plan.numbers[layout.SAMPLES]) // int(plan.numbers[layout.BATCH]))
+    return trial if step <= DOUBTFUL_SECONDS and steps >= TRIALS_WORTH * trial else 0
 
 
 def memory_of_crew(

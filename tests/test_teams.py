@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.testing import assert_array_equal
 
 import fastnn
 from fastnn import inference, plan, running, threads, training
-from fastnn.kernels import passes, team
+from fastnn.kernels import layout, passes, team
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import LANES, pointer
 from fastnn.optimizers import OPTIMIZERS
@@ -322,6 +323,7 @@ def test_same_bits_where_helpers_are_tried_out(rng, many_tiles, monkeypatch, nam
     """With trials of one step: now together, now alone."""
     monkeypatch.setattr(running, "LEAST_TRIAL", 1)
     monkeypatch.setattr(running, "MOST_TRIAL", 1)
+    monkeypatch.setattr(running, "TRIALS_WORTH", 1)
     p = problem(rng, (3, 6, 2), 500 if JIT else 100)
     options = {"optimizer": call(OPTIMIZERS[name].__name__), "epochs": 400 if JIT else 12, "validation_split": 0.3}
     if batch_size is not None:
@@ -359,6 +361,24 @@ def test_helpers_are_tried_out(monkeypatch, faster, late):
     # Who still works together is not asleep: one call is enough.
     expected = calls + tried + believed + (calls if faster == "alone" else calls[:1]) + tried + believed
     assert phases == expected[: len(phases)]
+
+
+@pytest.mark.parametrize(
+    ("step", "batches", "epochs", "trial"),
+    [
+        (1e-6, 1, 1600, 32),
+        (1e-6, 1, 1599, 0),  # too few steps to try anything
+        (1e-6, 16, 100, 32),
+        (10e-6, 1, 300, 6),
+        (99e-6, 7, 29, 4),
+        (101e-6, 7, 1000, 0),  # long steps are worth it
+    ],
+)
+def test_steps_of_a_trial(step, batches, epochs, trial):
+    numbers = np.zeros(layout.HEAD, np.int64)
+    numbers[layout.SAMPLES], numbers[layout.BATCH] = 100 * batches - 99, 100  # the last one of a single row
+    kept = SimpleNamespace(numbers=numbers, seconds_per_sample=step / 100)
+    assert running._trial(kept, SimpleNamespace(what=layout.TRAIN, epochs=epochs)) == trial
 
 
 def test_helpers_that_never_come_are_not_waited_for(monkeypatch):
