@@ -271,7 +271,7 @@ def test_an_error_in_a_helper_ends_the_fit(rng, many_tiles, monkeypatch):
     right = passes.of_batch
 
     def wrong(*arguments):
-        if threading.current_thread() is not threading.main_thread():
+        if threading.get_ident() != threading.main_thread().ident:
             raise LookupError("enough")
         right(*arguments)
 
