@@ -94,8 +94,7 @@ class Fit:
         if twin is not None:
             runs["side by side"] = partial(_side_by_side, self, twin, epochs)
         taken = in_turns(runs, rounds, SHORT_PAUSE)
-        possible = {"side_by_side": median(2 * taken["one"] / taken["side by side"])} if twin is not None else {}
-        return {
+        row: Row = {
             "network": self.network,
             "density": self.density,
             "batch": self.batch or "full",
@@ -106,8 +105,10 @@ class Fit:
             "one_us": median(1e6 * taken["one"] / epochs),
             "all_us": median(1e6 * taken["all"] / epochs),
             "faster": median(taken["one"] / taken["all"]),
-            **possible,
         }
+        if twin is not None:
+            row["side_by_side"] = median(2 * taken["one"] / taken["side by side"])
+        return row
 
 
 def _side_by_side(one: Fit, other: Fit, epochs: int) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numba.core import event
 
 from fastnn import kernels
-from fastnn.kernels import calls, loop, many, random, rows, short_pass
+from fastnn.kernels import calls, loop, many, random, rows, short_pass, team
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import at_address, pointer
 from fastnn.threads import started
@@ -74,7 +74,9 @@ def _training_loop(sources: str) -> Callable[..., None]:
         board, slots, slot_sums, memories = crew
         together = (pointer(board), pointer(slots), pointer(slot_sums), pointer(memories), pointer(records[1]))
         if thread == 0:
+            team.enter(together[0])
             loop.run(job, pointer(records[0]), pointer(work), together, budget)
+            team.leave(together[0])
         else:
             loop.assist(job, together, thread)
 

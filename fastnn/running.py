@@ -118,7 +118,7 @@ def memory_of_crew(
     slots = max(threads, min(MOST_SLOTS, fitting))
     board = aligned_zeros(team.board_length(threads) * 8, np.dtype(np.uint8)).view(np.int64)
     board[team.THREADS], board[team.SLOTS], board[team.SCRATCH] = 1, slots, scratch
-    board[team.TRIAL] = trial
+    board[team.TRIAL] = trial if threads > 1 else 0
     updates = team.UPDATES_EACH * threads if threads > 1 else 0
     return (
         board,

@@ -315,6 +315,26 @@ def assist(board, thread, done):
         team.report(board, take(board, thread, done))
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 64])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_every_item_is_done_once(count, size):
+    rounds = 20_000 if JIT else 50
+    board = np.zeros(team.board_length(size), np.int64)
+    board[team.THREADS] = size
+    done = np.zeros((1 << 15, count), np.int64)
+    crew = [threading.Thread(target=assist, args=(board, k, done)) for k in range(1, size)]
+    for thread in crew:
+        thread.start()
+    lead(board, rounds, count, done)
+    board[team.ROUND] = team.LEAVE
+    for thread in crew:
+        thread.join(60)
+        assert not thread.is_alive()
+    # Round numbers begin at 1, and an item is claimed before the number goes up.
+    assert done.sum() == rounds * count
+    assert done.max() <= 2
+
+
 # Whether helpers are worth while ----------------------------------------------------------------------
 
 
@@ -402,26 +422,6 @@ def test_a_trial_does_not_count_what_is_done_in_python(monkeypatch):
     monkeypatch.setattr(team.clock, "now", lambda: 1130)
     enter(board)
     assert board[team.SINCE] == 1100
-
-
-@pytest.mark.parametrize("count", [1, 2, 5, 64])
-@pytest.mark.parametrize("size", [1, 2, 4])
-def test_every_item_is_done_once(count, size):
-    rounds = 20_000 if JIT else 50
-    board = np.zeros(team.board_length(size), np.int64)
-    board[team.THREADS] = size
-    done = np.zeros((1 << 15, count), np.int64)
-    crew = [threading.Thread(target=assist, args=(board, k, done)) for k in range(1, size)]
-    for thread in crew:
-        thread.start()
-    lead(board, rounds, count, done)
-    board[team.ROUND] = team.LEAVE
-    for thread in crew:
-        thread.join(60)
-        assert not thread.is_alive()
-    # Round numbers begin at 1, and an item is claimed before the number goes up.
-    assert done.sum() == rounds * count
-    assert done.max() <= 2
 
 
 # How many ---------------------------------------------------------------------------------------------

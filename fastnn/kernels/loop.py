@@ -476,8 +476,20 @@ def assist(job: tuple, crew: tuple, thread: int) -> None:
 
 
 @kernel
-def _go_on(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
-    """What ``run`` says."""
+def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
+    """Train on for ``budget`` tiles, or to the window's end, to a pause, or until cursor[STATUS] is not RUNNING.
+
+    The job is (plan, numbers, data, order, vectors, scratch, cursor, validation, measured): data are inputs,
+    targets, weights; vectors are parameters, gradient, previous parameters, the optimizer's state and the best
+    parameters, in whole vectors, the gradient followed by a 0; validation is plan, numbers and data of the
+    validation rows; measured is (targets, weights, predictions) of the training rows and of those, row by row.
+    The crew is the board of ``kernels.team``; for each item of a round a gradient, (loss, weight), and a copy of
+    the optimizer's memory; and the sums. history has a row of COLUMNS numbers for each epoch, and one more; work
+    is memory for the metrics.
+
+    Overwrites the vectors, scratch, sums, cursor, order, predictions, the crew's memory, and history as far as
+    epochs are finished.
+    """
     plan, numbers, _, order, vectors, _, cursor, validation, _ = job
     sums = crew[4]
     samples = plan[SAMPLES]
@@ -535,23 +547,3 @@ def _go_on(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> Non
         _finish_epoch(plan, numbers, accepted, vectors[4], row, sums, cursor)
         if cursor[STATUS] != RUNNING or (plan[PAUSE_EVERY] != 0 and cursor[EPOCH] % plan[PAUSE_EVERY] == 0):
             return
-
-
-@kernel
-def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
-    """Train on for ``budget`` tiles, or to the window's end, to a pause, or until cursor[STATUS] is not RUNNING.
-
-    The job is (plan, numbers, data, order, vectors, scratch, cursor, validation, measured): data are inputs,
-    targets, weights; vectors are parameters, gradient, previous parameters, the optimizer's state and the best
-    parameters, in whole vectors, the gradient followed by a 0; validation is plan, numbers and data of the
-    validation rows; measured is (targets, weights, predictions) of the training rows and of those, row by row.
-    The crew is the board of ``kernels.team``; for each item of a round a gradient, (loss, weight), and a copy of
-    the optimizer's memory; and the sums. history has a row of COLUMNS numbers for each epoch, and one more; work
-    is memory for the metrics.
-
-    Overwrites the vectors, scratch, sums, cursor, order, predictions, the crew's memory, and history as far as
-    epochs are finished.
-    """
-    team.enter(crew[0])
-    _go_on(job, history, work, crew, budget)
-    team.leave(crew[0])
