@@ -1,4 +1,4 @@
-"""Layers whose weights leave the cache: computed block by block, to the same bits as narrow ones."""
+"""Layers of many units, and those whose weights leave the cache: in blocks, to the same bits as narrow ones."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import fastnn
 from fastnn.kernels import dense
 
 pytestmark = pytest.mark.compiled
+# Blocks of eight or six units, of four, and single ones, in all their company.
+WIDTHS = pytest.mark.parametrize("units", [*range(1, 27), 40])
 DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
 INPUTS, UNITS, NARROW = 301, 1003, 100  # neither is whole blocks
 
@@ -58,3 +60,32 @@ def test_the_gradient_of_many_inputs_is_that_of_a_few_side_by_side(wide, dtype):
         _, expected = narrow.loss_and_gradient(few, Y, loss="half_sse")
         np.testing.assert_array_equal(weights[start : start + NARROW].ravel(), expected[: few.shape[1] * UNITS])
         np.testing.assert_array_equal(gradient[INPUTS * UNITS :], expected[few.shape[1] * UNITS :])
+
+
+@DTYPES
+@WIDTHS
+@pytest.mark.parametrize("rows", [1, 40, 41])
+def test_units_side_by_side_have_the_bits_they_have_alone(rng, units, rows, dtype):
+    net = fastnn.Sequential([fastnn.Dense(units, "identity")], inputs=9, dtype=dtype)
+    net.parameters = rng.standard_normal(len(net.parameters))
+    X = rng.standard_normal((rows, 9))
+    outputs = net.predict(X)
+    for unit in range(units):
+        alone = fastnn.Sequential([fastnn.Dense(1, "identity")], inputs=9, dtype=dtype)
+        alone.parameters = np.append(net.layers[0].weights[:, unit], net.layers[0].bias[unit])
+        np.testing.assert_array_equal(outputs[:, unit], alone.predict(X)[:, 0])
+
+
+@DTYPES
+@WIDTHS
+def test_whole_numbers_go_back_exactly(rng, units, dtype):
+    net = fastnn.Sequential([fastnn.Dense(units, "identity"), fastnn.Dense(10, "identity")], inputs=3, dtype=dtype)
+    net.parameters = rng.integers(-3, 4, len(net.parameters))
+    X, Y = rng.integers(-3, 4, (41, 3)), rng.integers(-3, 4, (41, 10))
+    _, gradient = net.loss_and_gradient(X, Y, loss="half_sse")
+    first, second = net.layers
+    hidden = X @ first.weights + first.bias
+    error = hidden @ second.weights + second.bias - Y
+    back = error @ second.weights.T
+    expected = np.concatenate([(X.T @ back).ravel(), back.sum(0), (hidden.T @ error).ravel(), error.sum(0)])
+    np.testing.assert_array_equal(gradient, (expected / len(X)).astype(dtype))

@@ -12,8 +12,10 @@ from typing import Any
 
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.simd import (
+    EIGHT,
     FOUR,
     ONE,
+    SIX,
     TWO,
     VECTOR_BYTES,
     add_outer,
@@ -40,6 +42,10 @@ PANEL_FROM_BYTES = 1 << 20  # a second-level cache
 PANEL_VECTORS = 4  # units of a panel: whole cache lines of each row
 PANEL_TERMS = 128  # inputs of a panel: the samples' rows for them, and what 4 units need, stay in the first level
 PANEL = PANEL_VECTORS * PANEL_TERMS
+
+# Units of a block where there are many of them, and inputs from which on: as many sums as registers can hold, as
+# each addition waits for the one before it, and two units of arithmetic want to be busy meanwhile. AVX-512 has 32.
+MANY, LEAST_TERMS = EIGHT if VECTOR_BYTES == 64 else SIX, 8
 
 # Inputs whose rows stay in the cache while the gradient by their weights is computed for all outputs.
 INPUT_BLOCK = 32
@@ -119,6 +125,64 @@ def _products(
 
 
 @kernel
+def _many_products(
+    x: Any,
+    weights: Any,
+    start: Any,
+    out: Any,
+    shape: tuple,
+    terms: int,
+    by_term: int,
+    by_unit: int,
+    by_start: int,
+    goes_on: bool,
+    times: bool,
+) -> None:
+    """The same for a multiple of MANY units."""
+    stride, samples, units = shape
+    lanes = width(x)
+    for t in range(0, samples, 2 * lanes):
+        xt = offset(x, t)
+        two = t + lanes < samples
+        for u in range(0, units, len(MANY)):
+            w, s, o = offset(weights, u * by_unit), offset(start, u * by_start), offset(out, u * stride + t)
+            if two:
+                _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, MANY, TWO)
+            else:
+                _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, MANY, ONE)
+
+
+@inlined
+def _many(units: int) -> int:
+    """How many of the units are done MANY at a time."""
+    rest = units % len(MANY)
+    if (rest + len(MANY)) % 4 < rest % 4:
+        rest += len(MANY)  # which leaves more of them for blocks of four
+    return max(0, units - rest)
+
+
+@kernel
+def _few_forward(
+    x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int, by_term: int, goes_on: bool
+) -> None:
+    """The same as ``forward`` for weights whose rows are ``by_term`` numbers apart."""
+    _products(x, weights, bias, z, shape, inputs, by_term, 1, 1, goes_on, False)
+
+
+@kernel
+def _many_forward(
+    x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int, by_term: int, goes_on: bool
+) -> None:
+    """The same, most units MANY at a time."""
+    stride, samples, units = shape
+    many = _many(units)
+    _many_products(x, weights, bias, z, (stride, samples, many), inputs, by_term, 1, 1, goes_on, False)
+    if many < units:
+        w, b, rest = offset(weights, many), offset(bias, many), (stride, samples, units - many)
+        _few_forward(x, w, b, offset(z, many * stride), rest, inputs, by_term, goes_on)
+
+
+@kernel
 def _wide_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
     """The same as ``forward``, panel by panel; units that are no whole vectors from where their weights are."""
     stride, samples, units = shape
@@ -135,23 +199,46 @@ def _wide_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs:
                         store(panel, k * most + v, load(w, k * units + v))
                 w, by_term = panel, most
             xi, bu, zu = offset(x, i * stride), offset(bias, u), offset(z, u * stride)
-            _products(xi, w, bu, zu, (stride, samples, count), terms, by_term, 1, 1, i > 0, False)
+            _many_forward(xi, w, bu, zu, (stride, samples, count), terms, by_term, i > 0)
 
 
-@kernel
+@inlined
 def forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
     """Overwrite z (O, S) with weightsᵀ·x + bias; shape is (stride, S, O)."""
-    if inputs * shape[2] * VECTOR_BYTES > PANEL_FROM_BYTES * width(x):
+    units = shape[2]
+    if inputs < LEAST_TERMS:
+        _few_forward(x, weights, bias, z, shape, inputs, units, False)
+    elif inputs * units * VECTOR_BYTES > PANEL_FROM_BYTES * width(x):
         _wide_forward(x, weights, bias, z, shape, inputs)
     else:
-        _products(x, weights, bias, z, shape, inputs, shape[2], 1, 1, False, False)
+        _many_forward(x, weights, bias, z, shape, inputs, units, False)
 
 
 @kernel
+def _few_backward(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, outputs: int) -> None:
+    """Multiply dx (I, S) by weights·d; shape is (stride, S, I)."""
+    _products(d, weights, zero, dx, shape, outputs, 1, outputs, 0, False, True)
+
+
+@kernel
+def _many_backward(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, outputs: int) -> None:
+    """The same, most units MANY at a time."""
+    stride, samples, inputs = shape
+    many = _many(inputs)
+    _many_products(d, weights, zero, dx, (stride, samples, many), outputs, 1, outputs, 0, False, True)
+    if many < inputs:
+        w, rest = offset(weights, many * outputs), (stride, samples, inputs - many)
+        _few_backward(d, w, zero, offset(dx, many * stride), rest, outputs)
+
+
+@inlined
 def backward_inputs(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inputs: int) -> None:
     """Multiply dx (I, S) by weights·d; shape is (stride, S, O), and ``zero`` points to a 0."""
     stride, samples, outputs = shape
-    _products(d, weights, zero, dx, (stride, samples, inputs), outputs, 1, outputs, 0, False, True)
+    if outputs < LEAST_TERMS:
+        _few_backward(d, weights, zero, dx, (stride, samples, inputs), outputs)
+    else:
+        _many_backward(d, weights, zero, dx, (stride, samples, inputs), outputs)
 
 
 @inlined

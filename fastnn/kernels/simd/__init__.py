@@ -34,8 +34,10 @@ from fastnn.kernels.simd.bits import magic as magic
 from fastnn.kernels.simd.bits import power_of_two as power_of_two
 from fastnn.kernels.simd.bits import significand as significand
 from fastnn.kernels.simd.bits import sixteenth_power as sixteenth_power
+from fastnn.kernels.simd.blocks import EIGHT as EIGHT
 from fastnn.kernels.simd.blocks import FOUR as FOUR
 from fastnn.kernels.simd.blocks import ONE as ONE
+from fastnn.kernels.simd.blocks import SIX as SIX
 from fastnn.kernels.simd.blocks import TWO as TWO
 from fastnn.kernels.simd.blocks import add_outer as add_outer
 from fastnn.kernels.simd.blocks import add_outer_spread as add_outer_spread

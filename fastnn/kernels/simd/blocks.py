@@ -16,7 +16,7 @@ from fastnn.kernels.simd.arithmetic import emit_fma, fma, total
 from fastnn.kernels.simd.memory import emit_load_part, load, load_part, store, vector_address
 from fastnn.kernels.simd.types import LANES, Lanes, Pointer, compiled_form, splat
 
-ONE, TWO, FOUR = (0,), (0,) * 2, (0,) * 4
+ONE, TWO, FOUR, SIX, EIGHT = (0,), (0,) * 2, (0,) * 4, (0,) * 6, (0,) * 8
 
 
 def _block_type(p: Any, *sizes: Any) -> Any:
