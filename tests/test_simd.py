@@ -283,15 +283,17 @@ def test_transpose(rng, dtype):
     lanes = LANES[np.dtype(dtype)]
     stride = lanes + 3
     source, places = rng.normal(size=600).astype(dtype), rng.integers((600 - lanes) // 3, size=lanes)
-    target = np.full(lanes * stride, 7, dtype)
+    targets = np.full((2, lanes * stride), 7, dtype)
 
-    def program(source, places, target):
-        simd.transpose(pointer(source), pointer(places), 3, pointer(target), stride)
+    def program(source, places, targets):
+        simd.transpose(pointer(source), pointer(places), 3, pointer(targets[0]), stride)
+        simd.transpose_rows(pointer(source), 5, pointer(targets[1]), stride)
 
-    numba.njit(**FLAGS)(program)(source, places, target)
-    rows = target.reshape(lanes, stride)
-    assert_array_equal(rows[:, :lanes], np.stack([source[3 * at : 3 * at + lanes] for at in places], axis=1))
-    assert (rows[:, lanes:] == 7).all()
+    numba.njit(**FLAGS)(program)(source, places, targets)
+    for target, starts in zip(targets, (3 * places, 5 * np.arange(lanes)), strict=True):
+        rows = target.reshape(lanes, stride)
+        assert_array_equal(rows[:, :lanes], np.stack([source[at : at + lanes] for at in starts], axis=1))
+        assert (rows[:, lanes:] == 7).all()
 
 
 @pytest.mark.parametrize("run", [0, 3, 50, 75, 77])

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.compiled
 # Blocks of eight or six units, of four, and single ones, in all their company.
 WIDTHS = pytest.mark.parametrize("units", [*range(1, 27), 40])
 DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
-INPUTS, UNITS, NARROW = 301, 1003, 100  # neither is whole blocks
+INPUTS, UNITS, NARROW = 299, 1003, 100  # neither is whole blocks
 
 
 @pytest.fixture
@@ -89,3 +89,19 @@ def test_whole_numbers_go_back_exactly(rng, units, dtype):
     back = error @ second.weights.T
     expected = np.concatenate([(X.T @ back).ravel(), back.sum(0), (hidden.T @ error).ravel(), error.sum(0)])
     np.testing.assert_array_equal(gradient, (expected / len(X)).astype(dtype))
+
+
+@DTYPES
+@pytest.mark.parametrize(
+    ("inputs", "units"), [(63, 40), (64, 15), (64, 16), (65, 33), (70, 64), (77, 100), (96, 31)]
+)
+@pytest.mark.parametrize("rows", [1, 41, 900])
+def test_whole_numbers_have_exact_gradients_by_many_weights(rng, inputs, units, rows, dtype):
+    """With 900 rows in several tiles, the gradients of which are added."""
+    net = fastnn.Sequential([fastnn.Dense(units, "identity")], inputs=inputs, dtype=dtype)
+    net.parameters = rng.integers(-3, 4, len(net.parameters))
+    X, Y = rng.integers(-3, 4, (rows, inputs)), rng.integers(-3, 4, (rows, units))
+    _, gradient = net.loss_and_gradient(X, Y, loss="half_sse")
+    error = X @ net.layers[0].weights + net.layers[0].bias - Y
+    expected = np.concatenate([(X.T @ error).ravel(), error.sum(0)]) / rows
+    np.testing.assert_array_equal(gradient, expected.astype(dtype))

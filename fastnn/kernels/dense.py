@@ -11,27 +11,26 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.kernels.jit import inlined, kernel
+from fastnn.kernels.products import ADD, GO_ON, LEAST_TERMS, MULTIPLY, OVERWRITE, few, many
 from fastnn.kernels.simd import (
-    EIGHT,
     FOUR,
     ONE,
-    SIX,
     TWO,
     VECTOR_BYTES,
     add_outer,
     add_outer_spread,
     add_rows,
+    fill,
     load,
-    load_block,
     load_columns,
     load_rows,
     offset,
     put_totals,
     room,
-    spread_rows,
     store,
     store_block,
     times_stored,
+    transpose_rows,
     width,
     zeros,
 )
@@ -43,9 +42,9 @@ PANEL_VECTORS = 4  # units of a panel: whole cache lines of each row
 PANEL_TERMS = 128  # inputs of a panel: the samples' rows for them, and what 4 units need, stay in the first level
 PANEL = PANEL_VECTORS * PANEL_TERMS
 
-# Units of a block where there are many of them, and inputs from which on: as many sums as registers can hold, as
-# each addition waits for the one before it, and two units of arithmetic want to be busy meanwhile. AVX-512 has 32.
-MANY, LEAST_TERMS = EIGHT if VECTOR_BYTES == 64 else SIX, 8
+# From so many inputs and vectors of outputs on it is worth transposing d for the gradient by the weights (measured
+# with 32 to 512 samples).
+LARGE_FROM_INPUTS, LARGE_FROM_VECTORS = 64, 2
 
 # Inputs whose rows stay in the cache while the gradient by their weights is computed for all outputs.
 INPUT_BLOCK = 32
@@ -55,136 +54,16 @@ INPUT_BLOCK = 32
 PAIR_BLOCK = len(FOUR)
 
 
-@inlined
-def _block(
-    x: Any,
-    weights: Any,
-    start: Any,
-    out: Any,
-    stride: int,
-    terms: int,
-    by_term: int,
-    by_unit: int,
-    by_start: int,
-    goes_on: bool,
-    times: bool,
-    units: tuple,
-    vectors: tuple,
-) -> None:
-    """Overwrite out[u, t] with start[u] + Σ_k weights[k, u]·x[k, t], for a few units and vectors.
-
-    If it ``goes_on``, what out[u, t] was takes the place of start[u]. With ``times``, the sum is multiplied by it.
-    """
-    if goes_on:
-        sums = load_block(out, stride, units, vectors)
-    else:
-        sums = spread_rows(start, by_start, units, vectors)
-    for k in range(terms):
-        columns = load_columns(x, k * stride, vectors)
-        sums = add_outer_spread(sums, offset(weights, k * by_term), by_unit, units, columns)
-    if times:
-        sums = times_stored(sums, out, stride, units)
-    store_block(out, stride, sums, units)
-
-
-@inlined
-def _products(
-    x: Any,
-    weights: Any,
-    start: Any,
-    out: Any,
-    shape: tuple,
-    terms: int,
-    by_term: int,
-    by_unit: int,
-    by_start: int,
-    goes_on: bool,
-    times: bool,
-) -> None:
-    """The same for all units and vectors, in blocks; shape is (stride, S, units)."""
+@kernel
+def _small_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
+    """The same as ``forward``, for few inputs."""
     stride, samples, units = shape
-    lanes = width(x)
-    for t in range(0, samples, 2 * lanes):
-        xt = offset(x, t)
-        two = t + lanes < samples
-        u = 0
-        while u < units:
-            w, s, o = offset(weights, u * by_unit), offset(start, u * by_start), offset(out, u * stride + t)
-            if u + 4 <= units:
-                if two:
-                    _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, FOUR, TWO)
-                else:
-                    _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, FOUR, ONE)
-                u += 4
-            else:
-                if two:
-                    _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, ONE, TWO)
-                else:
-                    _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, ONE, ONE)
-                u += 1
+    few((x, stride), (weights, units, 1), (bias, 1), (z, stride), (samples, units), inputs, OVERWRITE)
 
 
 @kernel
-def _many_products(
-    x: Any,
-    weights: Any,
-    start: Any,
-    out: Any,
-    shape: tuple,
-    terms: int,
-    by_term: int,
-    by_unit: int,
-    by_start: int,
-    goes_on: bool,
-    times: bool,
-) -> None:
-    """The same for a multiple of MANY units."""
-    stride, samples, units = shape
-    lanes = width(x)
-    for t in range(0, samples, 2 * lanes):
-        xt = offset(x, t)
-        two = t + lanes < samples
-        for u in range(0, units, len(MANY)):
-            w, s, o = offset(weights, u * by_unit), offset(start, u * by_start), offset(out, u * stride + t)
-            if two:
-                _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, MANY, TWO)
-            else:
-                _block(xt, w, s, o, stride, terms, by_term, by_unit, by_start, goes_on, times, MANY, ONE)
-
-
-@inlined
-def _many(units: int) -> int:
-    """How many of the units are done MANY at a time."""
-    rest = units % len(MANY)
-    if (rest + len(MANY)) % 4 < rest % 4:
-        rest += len(MANY)  # which leaves more of them for blocks of four
-    return max(0, units - rest)
-
-
-@kernel
-def _few_forward(
-    x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int, by_term: int, goes_on: bool
-) -> None:
-    """The same as ``forward`` for weights whose rows are ``by_term`` numbers apart."""
-    _products(x, weights, bias, z, shape, inputs, by_term, 1, 1, goes_on, False)
-
-
-@kernel
-def _many_forward(
-    x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int, by_term: int, goes_on: bool
-) -> None:
-    """The same, most units MANY at a time."""
-    stride, samples, units = shape
-    many = _many(units)
-    _many_products(x, weights, bias, z, (stride, samples, many), inputs, by_term, 1, 1, goes_on, False)
-    if many < units:
-        w, b, rest = offset(weights, many), offset(bias, many), (stride, samples, units - many)
-        _few_forward(x, w, b, offset(z, many * stride), rest, inputs, by_term, goes_on)
-
-
-@kernel
-def _wide_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
-    """The same as ``forward``, panel by panel; units that are no whole vectors from where their weights are."""
+def _large_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
+    """The same panel by panel; units that are no whole vectors from where their weights are."""
     stride, samples, units = shape
     lanes = width(x)
     panel, most = room(weights, PANEL), PANEL_VECTORS * lanes
@@ -198,37 +77,31 @@ def _wide_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs:
                     for v in range(0, count, lanes):
                         store(panel, k * most + v, load(w, k * units + v))
                 w, by_term = panel, most
-            xi, bu, zu = offset(x, i * stride), offset(bias, u), offset(z, u * stride)
-            _many_forward(xi, w, bu, zu, (stride, samples, count), terms, by_term, i > 0)
+            x_i, bias_u, z_u = (
+                (offset(x, i * stride), stride),
+                (offset(bias, u), 1),
+                (offset(z, u * stride), stride),
+            )
+            many(x_i, (w, by_term, 1), bias_u, z_u, (samples, count), terms, GO_ON if i > 0 else OVERWRITE)
 
 
 @inlined
 def forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
     """Overwrite z (O, S) with weightsᵀ·x + bias; shape is (stride, S, O)."""
-    units = shape[2]
+    stride, samples, units = shape
     if inputs < LEAST_TERMS:
-        _few_forward(x, weights, bias, z, shape, inputs, units, False)
+        _small_forward(x, weights, bias, z, shape, inputs)
     elif inputs * units * VECTOR_BYTES > PANEL_FROM_BYTES * width(x):
-        _wide_forward(x, weights, bias, z, shape, inputs)
+        _large_forward(x, weights, bias, z, shape, inputs)
     else:
-        _many_forward(x, weights, bias, z, shape, inputs, units, False)
+        many((x, stride), (weights, units, 1), (bias, 1), (z, stride), (samples, units), inputs, OVERWRITE)
 
 
 @kernel
-def _few_backward(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, outputs: int) -> None:
-    """Multiply dx (I, S) by weights·d; shape is (stride, S, I)."""
-    _products(d, weights, zero, dx, shape, outputs, 1, outputs, 0, False, True)
-
-
-@kernel
-def _many_backward(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, outputs: int) -> None:
-    """The same, most units MANY at a time."""
-    stride, samples, inputs = shape
-    many = _many(inputs)
-    _many_products(d, weights, zero, dx, (stride, samples, many), outputs, 1, outputs, 0, False, True)
-    if many < inputs:
-        w, rest = offset(weights, many * outputs), (stride, samples, inputs - many)
-        _few_backward(d, w, zero, offset(dx, many * stride), rest, outputs)
+def _small_backward(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inputs: int) -> None:
+    """The same as ``backward_inputs``, for few outputs."""
+    stride, samples, outputs = shape
+    few((d, stride), (weights, 1, outputs), (zero, 0), (dx, stride), (samples, inputs), outputs, MULTIPLY)
 
 
 @inlined
@@ -236,9 +109,9 @@ def backward_inputs(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inpu
     """Multiply dx (I, S) by weights·d; shape is (stride, S, O), and ``zero`` points to a 0."""
     stride, samples, outputs = shape
     if outputs < LEAST_TERMS:
-        _few_backward(d, weights, zero, dx, (stride, samples, inputs), outputs)
+        _small_backward(d, weights, zero, dx, shape, inputs)
     else:
-        _many_backward(d, weights, zero, dx, (stride, samples, inputs), outputs)
+        many((d, stride), (weights, 1, outputs), (zero, 0), (dx, stride), (samples, inputs), outputs, MULTIPLY)
 
 
 @inlined
@@ -300,12 +173,47 @@ def _weights_columns(
 
 
 @kernel
-def backward_weights(x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int, add: bool) -> None:
-    """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d; shape is (stride, S, O)."""
+def _large_backward_weights(
+    x: Any, d: Any, dw: Any, db: Any, panel: Any, shape: tuple, inputs: int, add: bool
+) -> int:
+    """The same as ``backward_weights`` for as many outputs as are whole vectors; how many.
+
+    Outputs take the lanes, so that there is nothing to sum up over lanes, and whole cache lines of dw are written.
+    For that d is transposed, a panel of some outputs at a time.
+    """
+    stride, samples, outputs = shape
+    lanes = width(x)
+    zero, most = room(x, 1), PANEL_VECTORS * lanes
+    store(zero, 0, fill(load(x, 0), 0.0))
+    whole = outputs // max(lanes, len(FOUR)) * max(lanes, len(FOUR))
+    for o in range(0, whole, most):
+        count = min(most, whole - o)
+        for u in range(0, count, lanes):
+            for t in range(0, samples, lanes):
+                transpose_rows(offset(d, (o + u) * stride + t), stride, offset(panel, t * count + u), count)
+        out, mode = (offset(dw, o), outputs), ADD if add else OVERWRITE
+        many((panel, count), (x, 1, stride), (zero, 0), out, (count, inputs), samples, mode)
+    for o in range(0, whole, len(FOUR)):
+        sums = zeros(d, ONE, FOUR)
+        for t in range(0, samples, lanes):
+            sums = add_rows(sums, load_rows(d, o * stride + t, stride, FOUR))
+        put_totals(offset(db, o), 0, sums, ONE, add)
+    return whole
+
+
+@kernel
+def backward_weights(x: Any, d: Any, dw: Any, db: Any, spare: Any, shape: tuple, inputs: int, add: bool) -> None:
+    """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d; shape is (stride, S, O).
+
+    Overwrites ``spare``, as much memory as d takes.
+    """
     stride, _, outputs = shape
-    for first in range(0, inputs, INPUT_BLOCK):
+    done = 0
+    if inputs >= LARGE_FROM_INPUTS and outputs >= LARGE_FROM_VECTORS * width(x):
+        done = _large_backward_weights(x, d, dw, db, spare, shape, inputs, add)
+    for first in range(0, inputs if done < outputs else 0, INPUT_BLOCK):
         last = min(first + INPUT_BLOCK, inputs)
-        o = 0
+        o = done
         while o < outputs:
             do, dwo, dbo = offset(d, o * stride), offset(dw, o), offset(db, o)
             if o + 4 <= outputs:

@@ -193,7 +193,8 @@ def backward(
     """Overwrite the gradient (or add to it), from the scratch rows of the gradient by the outputs.
 
     ``zero`` points to a 0. Multiplies the rows d of every layer, which are the derivatives of its activation, so
-    that they become the gradient by its z, if they are needed. Goes back as far as there is anything to train.
+    that they become the gradient by its z, if they are needed. Overwrites the rows y, which the layers behind have
+    been done with. Goes back as far as there is anything to train.
     """
     stride, paired = plan[STRIDE], False
     d = offset(scratch, plan[GRADIENT_ROW] * stride)
@@ -217,7 +218,8 @@ def backward(
                 if goes_on:
                     dense.backward_inputs(d, weights, zero, dx, shape, inputs)
                 if layer[LAYER_TRAINED] != 0 and not paired:
-                    dense.backward_weights(source, d, dw, offset(gradient, layer[LAYER_BIAS]), shape, inputs, add)
+                    db, y = offset(gradient, layer[LAYER_BIAS]), offset(scratch, layer[LAYER_Y] * stride)
+                    dense.backward_weights(source, d, dw, db, y, shape, inputs, add)
             paired = layer[LAYER_PAIRED] != 0  # then those of the layer before have been done too
         else:
             z = offset(scratch, layer[LAYER_Z] * stride)

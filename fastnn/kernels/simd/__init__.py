@@ -51,6 +51,7 @@ from fastnn.kernels.simd.blocks import spread_rows as spread_rows
 from fastnn.kernels.simd.blocks import store_block as store_block
 from fastnn.kernels.simd.blocks import times_stored as times_stored
 from fastnn.kernels.simd.blocks import transpose as transpose
+from fastnn.kernels.simd.blocks import transpose_rows as transpose_rows
 from fastnn.kernels.simd.blocks import unzip as unzip
 from fastnn.kernels.simd.blocks import zeros as zeros
 from fastnn.kernels.simd.memory import load as load

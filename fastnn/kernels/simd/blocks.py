@@ -374,8 +374,17 @@ def transpose(source: Any, places: Any, step: int, target: Any, stride: int) -> 
     Lane i of vector k is source[places[i]·step + k].
     """
     lanes = LANES[source.dtype]
-    rows = np.stack([load(source, int(places[i] * step)) for i in range(lanes)])
-    for k in range(lanes):
+    _store_columns(np.stack([load(source, int(places[i] * step)) for i in range(lanes)]), target, stride)
+
+
+def transpose_rows(source: Any, step: int, target: Any, stride: int) -> None:
+    """The same of rows that stand ``step`` numbers apart: lane i of vector k is source[i·step + k]."""
+    lanes = LANES[source.dtype]
+    _store_columns(np.stack([load(source, i * step) for i in range(lanes)]), target, stride)
+
+
+def _store_columns(rows: Any, target: Any, stride: int) -> None:
+    for k in range(len(rows)):
         store(target, k * stride, rows[:, k].copy())
 
 
@@ -395,11 +404,40 @@ def transpose(source: Any, places: Any, step: int, target: Any, stride: int) -> 
 def _transpose(context, builder, sig, args):
     source, places, step, target, stride = args
     lanes = Lanes(sig.args[0].dtype)
+    rows = [
+        builder.mul(builder.load(builder.gep(places, [ir.Constant(stride.type, i)])), step)
+        for i in range(lanes.count)
+    ]
+    _emit_transpose(context, builder, lanes, source, rows, target, stride)
+    return context.get_dummy_value()
+
+
+@compiled_form(
+    transpose_rows,
+    lambda source, step, target, stride: (
+        signature(types.none, source, types.intp, target, types.intp) if isinstance(source, Pointer) else None
+    ),
+    Pointer,
+    types.intp,
+    Pointer,
+    types.intp,
+)
+def _transpose_rows(context, builder, sig, args):
+    source, step, target, stride = args
+    lanes = Lanes(sig.args[0].dtype)
+    rows = [_times(builder, step, i) for i in range(lanes.count)]
+    _emit_transpose(context, builder, lanes, source, rows, target, stride)
+    return context.get_dummy_value()
+
+
+def _emit_transpose(
+    context: Any, builder: Any, lanes: Lanes, source: Any, rows: list[Any], target: Any, stride: Any
+) -> None:
+    """Instructions that overwrite vectors of the target with the columns of these rows of the source."""
     count = lanes.count
-    values = []
-    for i in range(count):
-        place = builder.mul(builder.load(builder.gep(places, [ir.Constant(stride.type, i)])), step)
-        values.append(builder.load(vector_address(context, builder, lanes, source, place), align=lanes.alignment))
+    values = [
+        builder.load(vector_address(context, builder, lanes, source, row), align=lanes.alignment) for row in rows
+    ]
     # Squares of ``half`` lanes that lie off the diagonal change places, from large ones to single lanes.
     half = count // 2
     while half:
@@ -413,7 +451,6 @@ def _transpose(context, builder, sig, args):
     for k, value in enumerate(values):
         place = vector_address(context, builder, lanes, target, _times(builder, stride, k))
         builder.store(value, place, align=lanes.alignment)
-    return context.get_dummy_value()
 
 
 def unzip(pair: Any) -> Any:
