@@ -1,9 +1,8 @@
 """The dense layer: outputs, and the gradients by its weights, bias and inputs.
 
 I inputs, O outputs, S samples (whole vectors). Rows of samples are ``stride`` numbers apart: x (I, S),
-z and d (O, S). Weights are (I, O), row by row. Products are accumulated in registers, a block of units by a
-few vectors at a time, always in the same order, so that a sample's result does not depend on its block: what goes
-on from sums in memory goes on where these ended.
+z and d (O, S). Weights are (I, O), row by row. Products are accumulated in registers (see ``products``), always in
+the same order, so that a sample's result does not depend on what is computed beside it.
 """
 
 from __future__ import annotations
@@ -48,6 +47,8 @@ LARGE_FROM_INPUTS, LARGE_FROM_VECTORS = 64, 2
 
 # Inputs whose rows stay in the cache while the gradient by their weights is computed for all outputs.
 INPUT_BLOCK = 32
+# Samples that are added up one after the other, where they are not in the lanes.
+PART_SAMPLES, PARTS = 64, INPUT_BLOCK * PANEL_VECTORS
 
 # Units that ``backward_two`` does at a time: the first of the two layers has a multiple of them. What other
 # numbers would gain is not worth a longer compilation for all.
@@ -77,12 +78,9 @@ def _large_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs
                     for v in range(0, count, lanes):
                         store(panel, k * most + v, load(w, k * units + v))
                 w, by_term = panel, most
-            x_i, bias_u, z_u = (
-                (offset(x, i * stride), stride),
-                (offset(bias, u), 1),
-                (offset(z, u * stride), stride),
-            )
-            many(x_i, (w, by_term, 1), bias_u, z_u, (samples, count), terms, GO_ON if i > 0 else OVERWRITE)
+            rows, out = (offset(x, i * stride), stride), (offset(z, u * stride), stride)
+            mode = GO_ON if i > 0 else OVERWRITE
+            many(rows, (w, by_term, 1), (offset(bias, u), 1), out, (samples, count), terms, mode)
 
 
 @inlined
@@ -173,6 +171,32 @@ def _weights_columns(
 
 
 @kernel
+def _sum_of_parts(panel: Any, count: int, x: Any, dw: Any, shape: tuple, inputs: int, add: bool) -> None:
+    """Overwrite (or add to) dw[i, o] with Σ_s x[i, s]·panel[s, o] for ``count`` outputs; shape as below.
+
+    Sums go over PART_SAMPLES; then those are added. So they are nearly as exact as with samples in the lanes.
+    """
+    stride, samples, outputs = shape
+    lanes = width(x)
+    parts, zero = room(x, PARTS), room(x, 1)
+    store(zero, 0, fill(load(x, 0), 0.0))
+    if samples <= PART_SAMPLES:
+        out, mode = (dw, outputs), ADD if add else OVERWRITE
+        many((panel, count), (x, 1, stride), (zero, 0), out, (count, inputs), samples, mode)
+        return
+    for first in range(0, inputs, INPUT_BLOCK):
+        rows = min(INPUT_BLOCK, inputs - first)
+        for s in range(0, samples, PART_SAMPLES):
+            part, numbers = (offset(panel, s * count), count), (offset(x, first * stride + s), 1, stride)
+            terms, mode = min(PART_SAMPLES, samples - s), ADD if s > 0 else OVERWRITE
+            many(part, numbers, (zero, 0), (parts, count), (count, rows), terms, mode)
+        for i in range(rows):
+            for u in range(0, count, lanes):
+                at, sum_ = (first + i) * outputs + u, load(parts, i * count + u)
+                store(dw, at, load(dw, at) + sum_ if add else sum_)
+
+
+@kernel
 def _large_backward_weights(
     x: Any, d: Any, dw: Any, db: Any, panel: Any, shape: tuple, inputs: int, add: bool
 ) -> int:
@@ -183,16 +207,14 @@ def _large_backward_weights(
     """
     stride, samples, outputs = shape
     lanes = width(x)
-    zero, most = room(x, 1), PANEL_VECTORS * lanes
-    store(zero, 0, fill(load(x, 0), 0.0))
+    most = PANEL_VECTORS * lanes
     whole = outputs // max(lanes, len(FOUR)) * max(lanes, len(FOUR))
     for o in range(0, whole, most):
         count = min(most, whole - o)
         for u in range(0, count, lanes):
             for t in range(0, samples, lanes):
                 transpose_rows(offset(d, (o + u) * stride + t), stride, offset(panel, t * count + u), count)
-        out, mode = (offset(dw, o), outputs), ADD if add else OVERWRITE
-        many((panel, count), (x, 1, stride), (zero, 0), out, (count, inputs), samples, mode)
+        _sum_of_parts(panel, count, x, offset(dw, o), shape, inputs, add)
     for o in range(0, whole, len(FOUR)):
         sums = zeros(d, ONE, FOUR)
         for t in range(0, samples, lanes):
