@@ -93,7 +93,7 @@ def test_whole_numbers_go_back_exactly(rng, units, dtype):
 
 @DTYPES
 @pytest.mark.parametrize(
-    ("inputs", "units"), [(63, 40), (64, 15), (64, 16), (65, 33), (70, 64), (77, 100), (96, 31)]
+    ("inputs", "units"), [(7, 40), (8, 15), (8, 16), (63, 40), (64, 15), (64, 16), (65, 33), (70, 64), (77, 100)]
 )
 @pytest.mark.parametrize("rows", [1, 41, 900])
 def test_whole_numbers_have_exact_gradients_by_many_weights(rng, inputs, units, rows, dtype):

@@ -42,8 +42,8 @@ PANEL_TERMS = 128  # inputs of a panel: the samples' rows for them, and what 4 u
 PANEL = PANEL_VECTORS * PANEL_TERMS
 
 # From so many inputs and vectors of outputs on it is worth transposing d for the gradient by the weights (measured
-# with 32 to 512 samples).
-LARGE_FROM_INPUTS, LARGE_FROM_VECTORS = 64, 2
+# with 16 to 752 samples). With AVX2 the four by four sums of ``_weights_block`` take all the registers there are.
+LARGE_FROM_INPUTS, LARGE_FROM_VECTORS = 64 if VECTOR_BYTES == 64 else 8, 2
 
 # Inputs whose rows stay in the cache while the gradient by their weights is computed for all outputs.
 INPUT_BLOCK = 32
