@@ -69,14 +69,14 @@ def loss_slope(right):
     return wrong
 
 def weight_gradient(right):
-    def wrong(x, d, dw, db, spare, shape, inputs, add):
-        right(x, d, dw, db, spare, shape, inputs, add)
+    def wrong(x, d, dw, db, zero, spare, shape, inputs, add):
+        right(x, d, dw, db, zero, spare, shape, inputs, add)
         dw[shape[2] * inputs - 1] *= 1 + 1e-6
     return wrong
 
 def bias_gradient(right):
-    def wrong(x, d, dw, db, spare, shape, inputs, add):
-        right(x, d, dw, db, spare, shape, inputs, add)
+    def wrong(x, d, dw, db, zero, spare, shape, inputs, add):
+        right(x, d, dw, db, zero, spare, shape, inputs, add)
         db[shape[2] - 1] *= 1 + 1e-6
     return wrong
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.kernels.jit import inlined, kernel
-from fastnn.kernels.products import ADD, GO_ON, LEAST_TERMS, MULTIPLY, OVERWRITE, few, many
+from fastnn.kernels.products import ADD, GO_ON, LEAST_TERMS, MULTIPLY, OVERWRITE, few, in_fours, many
 from fastnn.kernels.simd import (
     FOUR,
     ONE,
@@ -19,7 +19,6 @@ from fastnn.kernels.simd import (
     add_outer,
     add_outer_spread,
     add_rows,
-    fill,
     load,
     load_columns,
     load_rows,
@@ -47,7 +46,8 @@ LARGE_FROM_INPUTS, LARGE_FROM_VECTORS = 64 if VECTOR_BYTES == 64 else 8, 2
 
 # Inputs whose rows stay in the cache while the gradient by their weights is computed for all outputs.
 INPUT_BLOCK = 32
-# Samples that are added up one after the other, where they are not in the lanes.
+# Samples that are added up one after the other, where they are not in the lanes; and vectors of such sums, of so
+# many inputs by a panel's outputs.
 PART_SAMPLES, PARTS = 64, INPUT_BLOCK * PANEL_VECTORS
 
 # Units that ``backward_two`` does at a time: the first of the two layers has a multiple of them. What other
@@ -59,7 +59,7 @@ PAIR_BLOCK = len(FOUR)
 def _small_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
     """The same as ``forward``, for few inputs."""
     stride, samples, units = shape
-    few((x, stride), (weights, units, 1), (bias, 1), (z, stride), (samples, units), inputs, OVERWRITE)
+    in_fours((x, stride), (weights, units, 1), (bias, 1), (z, stride), (samples, units), inputs, OVERWRITE)
 
 
 @kernel
@@ -95,19 +95,12 @@ def forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) 
         many((x, stride), (weights, units, 1), (bias, 1), (z, stride), (samples, units), inputs, OVERWRITE)
 
 
-@kernel
-def _small_backward(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inputs: int) -> None:
-    """The same as ``backward_inputs``, for few outputs."""
-    stride, samples, outputs = shape
-    few((d, stride), (weights, 1, outputs), (zero, 0), (dx, stride), (samples, inputs), outputs, MULTIPLY)
-
-
 @inlined
 def backward_inputs(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inputs: int) -> None:
     """Multiply dx (I, S) by weights·d; shape is (stride, S, O), and ``zero`` points to a 0."""
     stride, samples, outputs = shape
     if outputs < LEAST_TERMS:
-        _small_backward(d, weights, zero, dx, shape, inputs)
+        few((d, stride), (weights, 1, outputs), (zero, 0), (dx, stride), (samples, inputs), outputs, MULTIPLY)
     else:
         many((d, stride), (weights, 1, outputs), (zero, 0), (dx, stride), (samples, inputs), outputs, MULTIPLY)
 
@@ -171,15 +164,16 @@ def _weights_columns(
 
 
 @kernel
-def _sum_of_parts(panel: Any, count: int, x: Any, dw: Any, shape: tuple, inputs: int, add: bool) -> None:
+def _sum_of_parts(
+    panel: Any, count: int, x: Any, dw: Any, zero: Any, shape: tuple, inputs: int, add: bool
+) -> None:
     """Overwrite (or add to) dw[i, o] with Σ_s x[i, s]·panel[s, o] for ``count`` outputs; shape as below.
 
     Sums go over PART_SAMPLES; then those are added. So they are nearly as exact as with samples in the lanes.
     """
     stride, samples, outputs = shape
     lanes = width(x)
-    parts, zero = room(x, PARTS), room(x, 1)
-    store(zero, 0, fill(load(x, 0), 0.0))
+    parts = room(x, PARTS)
     if samples <= PART_SAMPLES:
         out, mode = (dw, outputs), ADD if add else OVERWRITE
         many((panel, count), (x, 1, stride), (zero, 0), out, (count, inputs), samples, mode)
@@ -198,7 +192,7 @@ def _sum_of_parts(panel: Any, count: int, x: Any, dw: Any, shape: tuple, inputs:
 
 @kernel
 def _large_backward_weights(
-    x: Any, d: Any, dw: Any, db: Any, panel: Any, shape: tuple, inputs: int, add: bool
+    x: Any, d: Any, dw: Any, db: Any, zero: Any, panel: Any, shape: tuple, inputs: int, add: bool
 ) -> int:
     """The same as ``backward_weights`` for as many outputs as are whole vectors; how many.
 
@@ -207,14 +201,14 @@ def _large_backward_weights(
     """
     stride, samples, outputs = shape
     lanes = width(x)
-    most = PANEL_VECTORS * lanes
-    whole = outputs // max(lanes, len(FOUR)) * max(lanes, len(FOUR))
+    most, least = PANEL_VECTORS * lanes, max(lanes, len(FOUR))
+    whole = outputs // least * least
     for o in range(0, whole, most):
         count = min(most, whole - o)
         for u in range(0, count, lanes):
             for t in range(0, samples, lanes):
                 transpose_rows(offset(d, (o + u) * stride + t), stride, offset(panel, t * count + u), count)
-        _sum_of_parts(panel, count, x, offset(dw, o), shape, inputs, add)
+        _sum_of_parts(panel, count, x, offset(dw, o), zero, shape, inputs, add)
     for o in range(0, whole, len(FOUR)):
         sums = zeros(d, ONE, FOUR)
         for t in range(0, samples, lanes):
@@ -224,16 +218,20 @@ def _large_backward_weights(
 
 
 @kernel
-def backward_weights(x: Any, d: Any, dw: Any, db: Any, spare: Any, shape: tuple, inputs: int, add: bool) -> None:
+def backward_weights(
+    x: Any, d: Any, dw: Any, db: Any, zero: Any, spare: Any, shape: tuple, inputs: int, add: bool
+) -> None:
     """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d; shape is (stride, S, O).
 
-    Overwrites ``spare``, as much memory as d takes.
+    ``zero`` points to a 0. Overwrites ``spare``, as much memory as d takes.
     """
     stride, _, outputs = shape
     done = 0
     if inputs >= LARGE_FROM_INPUTS and outputs >= LARGE_FROM_VECTORS * width(x):
-        done = _large_backward_weights(x, d, dw, db, spare, shape, inputs, add)
-    for first in range(0, inputs if done < outputs else 0, INPUT_BLOCK):
+        done = _large_backward_weights(x, d, dw, db, zero, spare, shape, inputs, add)
+        if done == outputs:
+            return
+    for first in range(0, inputs, INPUT_BLOCK):
         last = min(first + INPUT_BLOCK, inputs)
         o = done
         while o < outputs:

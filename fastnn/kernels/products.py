@@ -67,7 +67,7 @@ def _from(weights: tuple, start: tuple, out: tuple, u: int, t: int) -> tuple:
 
 
 @inlined
-def few(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms: int, mode: int) -> None:
+def in_fours(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms: int, mode: int) -> None:
     """The product, four u at a time, then one; shape is (T, U)."""
     samples, units = shape
     lanes = width(x[0])
@@ -92,8 +92,9 @@ def few(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms:
 
 
 @kernel
-def _rest(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms: int, mode: int) -> None:
-    few(x, weights, start, out, shape, terms, mode)
+def few(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms: int, mode: int) -> None:
+    """The same, compiled once for all callers."""
+    in_fours(x, weights, start, out, shape, terms, mode)
 
 
 @kernel
@@ -116,4 +117,4 @@ def many(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms
                 _block(xt, w, s, o, terms, mode, MANY, ONE)
     if whole < units:
         w, s, o = _from(weights, start, out, whole, 0)
-        _rest(x, w, s, o, (samples, units - whole), terms, mode)
+        few(x, w, s, o, (samples, units - whole), terms, mode)

@@ -219,7 +219,7 @@ def backward(
                     dense.backward_inputs(d, weights, zero, dx, shape, inputs)
                 if layer[LAYER_TRAINED] != 0 and not paired:
                     db, y = offset(gradient, layer[LAYER_BIAS]), offset(scratch, layer[LAYER_Y] * stride)
-                    dense.backward_weights(source, d, dw, db, y, shape, inputs, add)
+                    dense.backward_weights(source, d, dw, db, zero, y, shape, inputs, add)
             paired = layer[LAYER_PAIRED] != 0  # then those of the layer before have been done too
         else:
             z = offset(scratch, layer[LAYER_Z] * stride)
