@@ -223,6 +223,50 @@ def normalization_backward(label: str) -> Callable[..., None]:
     return part
 
 
+def wide_forward(label: str) -> Callable[..., None]:
+    """Of ``kernels.wide.forward``."""
+
+    def part(x: Any, weights: Any, bias: Any, z: Any, stride: int, samples: int, units: int, inputs: int) -> None:
+        _ = label
+        function(x, weights, bias, z, (stride, samples, units), inputs)
+
+    return part
+
+
+def wide_backward(label: str) -> Callable[..., None]:
+    """Of ``kernels.wide.backward_inputs``."""
+
+    def part(
+        d: Any, weights: Any, zero: Any, dx: Any, stride: int, samples: int, outputs: int, inputs: int
+    ) -> None:
+        _ = label
+        function(d, weights, zero, dx, (stride, samples, outputs), inputs)
+
+    return part
+
+
+def wide_gradient(label: str) -> Callable[..., int]:
+    """Of ``kernels.wide.backward_weights``."""
+
+    def part(
+        x: Any,
+        d: Any,
+        dw: Any,
+        db: Any,
+        zero: Any,
+        spare: Any,
+        stride: int,
+        samples: int,
+        outputs: int,
+        inputs: int,
+        add: int,
+    ) -> int:
+        _ = label
+        return function(x, d, dw, db, zero, spare, (stride, samples, outputs), inputs, add != 0)  # type: ignore[no-any-return]
+
+    return part
+
+
 def metric(label: str) -> Callable[..., None]:
     """Of a metric."""
 
@@ -319,6 +363,9 @@ SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
     dropout_backward: (types.none, "ppp pp iii iii"),
     normalization: (types.none, "pppp p f n iii iii"),
     normalization_backward: (types.none, "ppp pp iii iii"),
+    wide_forward: (types.none, "pppp iii i"),
+    wide_backward: (types.none, "pppp iii i"),
+    wide_gradient: (types.int64, "pppp pp iii i i"),
     metric: (types.none, "ppp ii ddd"),
     gauss_newton: (types.none, "n pppppp i f i"),
     descent: (types.int64, "nd pppn pppp pn n p dd i"),

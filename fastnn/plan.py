@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastnn import parts
 from fastnn.activations import Activation
 from fastnn.arrays import aligned_zeros, whole_vectors
-from fastnn.kernels import activations, bounds, dense, layout, regularizing_layers, stochastic
+from fastnn.kernels import activations, bounds, dense, layout, regularizing_layers, stochastic, wide
 from fastnn.kernels.simd import LANES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
@@ -240,7 +240,8 @@ def make_plan(
     head[layout.GRADIENT_ROW] = scratch.take(outputs)
     fused = task.loss is not None and task.loss.fused
     records = _records(numbered, scratch, lists, dtype, training, fused)
-    if task.batch_size is not None and batch <= min(MOST_SINGLE, LANES[dtype] - 1):
+    single = task.batch_size is not None and batch <= min(MOST_SINGLE, LANES[dtype] - 1)
+    if single:
         widest = max([inputs, outputs, *(layer.units for layer in layers)])
         head[layout.SINGLE_ROW], head[layout.SINGLE_ROWS] = scratch.take(2 * widest), widest
         if training:
@@ -248,7 +249,7 @@ def make_plan(
     seconds = _seconds_per_sample(
         np.array([(layer.inputs, layer.units) for layer in layers], np.int64).reshape(-1, 2), dtype
     )
-    most_bytes = LEAST_ROW_BYTES if task.what == layout.EVALUATE and task.loss is None else MOST_ROW_BYTES
+    most_bytes = LEAST_ROW_BYTES if task.loss is None else MOST_ROW_BYTES
     tile, stride = _tile_of(batch, scratch.rows, most_bytes, dtype, seconds)
 
     head[layout.LAYERS] = len(numbered)
@@ -266,6 +267,8 @@ def make_plan(
     with_parameters = [place for place in trained if numbered[place][1].parameters]
     head[layout.FIRST_TRAINED] = with_parameters[0] if with_parameters else 0
     _pair(records[int(head[layout.FIRST_TRAINED]) :])
+    if not single:
+        _put_wide(records, head, task, dtype)
     head[layout.IDENTIFIED] = any(layer.dropout is not None for _, layer in numbered)
     _put_bounds(head, lists, layers, dtype, training)
     _put_metrics(head, lists, task, dtype)
@@ -285,9 +288,11 @@ def make_plan(
     )
 
 
-def plan_of_predictions(layers: Sequence[LayerShape], rows: int, dtype: np.dtype[Any]) -> Plan:
-    """For the outputs of layers and their derivatives by the inputs, without dropout."""
-    return make_plan(layers, layers[0].inputs, layers[-1].units, rows, dtype, Task(batch_size=rows))
+def plan_of_predictions(
+    layers: Sequence[LayerShape], rows: int, dtype: np.dtype[Any], what: int = layout.EVALUATE
+) -> Plan:
+    """For the outputs of layers, without dropout; GRADIENT: and for their derivatives by the inputs."""
+    return make_plan(layers, layers[0].inputs, layers[-1].units, rows, dtype, Task(what, batch_size=rows))
 
 
 def _records(
@@ -328,6 +333,26 @@ def _records(
         parameters += layer.parameters
         records.append(record)
     return records
+
+
+def _put_wide(
+    records: Sequence[npt.NDArray[np.int64]], head: npt.NDArray[np.int64], task: Task, dtype: np.dtype[Any]
+) -> None:
+    """The parts for dense layers of many inputs or outputs, as far as the task asks for what they do."""
+    # Derivatives of predictions are taken by the inputs of all layers, a loss's by what there is to train.
+    goes_back, of_loss = task.what != layout.EVALUATE, task.loss is not None
+    first = head[layout.FIRST_TRAINED] + 1 if of_loss else 0
+    for i, record in enumerate(records):
+        if record[layout.LAYER_KIND] != layout.DENSE:
+            continue
+        inputs, outputs = record[layout.LAYER_INPUTS], record[layout.LAYER_OUTPUTS]
+        if inputs >= wide.FORWARD_FROM_INPUTS:
+            record[layout.LAYER_FORWARD] = parts.address_of(parts.wide_forward, wide.forward, dtype)
+        if goes_back and i >= first and outputs >= wide.BACKWARD_FROM_OUTPUTS:
+            record[layout.LAYER_BACKWARD] = parts.address_of(parts.wide_backward, wide.backward_inputs, dtype)
+        many = inputs >= wide.GRADIENT_FROM_INPUTS and outputs >= wide.GRADIENT_FROM_VECTORS * LANES[dtype]
+        if goes_back and of_loss and record[layout.LAYER_TRAINED] and many:
+            record[layout.LAYER_GRADIENT] = parts.address_of(parts.wide_gradient, wide.backward_weights, dtype)
 
 
 def _pair(trained: Sequence[npt.NDArray[np.int64]]) -> None:

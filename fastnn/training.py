@@ -160,7 +160,7 @@ def predict(plan: Plan, parameters: Array, rows: Array, most_threads: int = 1) -
 def jacobian(layers: Sequence[LayerShape], parameters: Array, rows: Array, first: int, many: int) -> Array:
     """The derivatives (n, many, inputs) of outputs, from the first wanted on, by checked rows (n, inputs)."""
     n, inputs = rows.shape
-    plan = plan_of_predictions(layers, n, rows.dtype)
+    plan = plan_of_predictions(layers, n, rows.dtype, layout.GRADIENT)
     memory.refuse(n * many * inputs * rows.dtype.itemsize, "the derivatives", "fewer rows at once take less")
     found = np.empty((n, many, inputs), rows.dtype)
     flat = read_only(rows.reshape(-1))

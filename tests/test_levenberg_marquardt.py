@@ -41,6 +41,7 @@ def matrix_of_tile(plan, numbers, parameters, x, weights, scratch, work, sums, s
 NETWORKS = {
     "one unit": (2, [("Dense", (1,), {})]),
     "one hidden layer": (2, [("Dense", (5, "tanh"), {}), ("Dense", (1,), {})]),
+    "wide": (2, [("Dense", (3, "tanh"), {}), ("Dense", (9, "tanh"), {}), ("Dense", (2,), {})]),
     "two outputs": (3, [("Dense", (4, "sigmoid"), {}), ("Dense", (3, "tanh"), {}), ("Dense", (2,), {})]),
     "softmax": (1, [("Dense", (3, "gelu"), {}), ("Dense", (3, "softmax"), {})]),
     "normalization": (

@@ -6,8 +6,8 @@ KERNELS = """
 import sys
 import numpy as np
 from fastnn.activations import ACTIVATIONS
-from fastnn.kernels import activations, bounds, calls, dense, loop, metrics, passes, regularizing_layers
-from fastnn.kernels import rows, stopping
+from fastnn.kernels import activations, bounds, calls, dense, loop, metrics, passes, products, regularizing_layers
+from fastnn.kernels import rows, stopping, wide
 from fastnn.loss_kinds import LOSSES
 from fastnn.optimizers import SGD
 from fastnn.schedules import CosineDecay
@@ -39,6 +39,11 @@ def compare_classes():
     p = problem(np.random.default_rng(1), (19, 3), 23, output="softmax", loss="cross_entropy")
     compare_runs(p, 1e-9, epochs=2, batch_size=9, metrics=["accuracy"])
 
+def compare_wide():
+    # More rows than one sum goes over, and than a tile has.
+    compare_gradients(problem(np.random.default_rng(1), (64, 19, 8, 1), 70))
+    compare_gradients(problem(np.random.default_rng(1), (64, 17), 150))
+
 def said(right):
     def wrong(y, stride, samples, outputs, out):
         right(y, stride, samples, outputs - 1, out)
@@ -69,14 +74,14 @@ def loss_slope(right):
     return wrong
 
 def weight_gradient(right):
-    def wrong(x, d, dw, db, zero, spare, shape, inputs, add):
-        right(x, d, dw, db, zero, spare, shape, inputs, add)
+    def wrong(x, d, dw, db, shape, inputs, first, add):
+        right(x, d, dw, db, shape, inputs, first, add)
         dw[shape[2] * inputs - 1] *= 1 + 1e-6
     return wrong
 
 def bias_gradient(right):
-    def wrong(x, d, dw, db, zero, spare, shape, inputs, add):
-        right(x, d, dw, db, zero, spare, shape, inputs, add)
+    def wrong(x, d, dw, db, shape, inputs, first, add):
+        right(x, d, dw, db, shape, inputs, first, add)
         db[shape[2] - 1] *= 1 + 1e-6
     return wrong
 
@@ -93,6 +98,31 @@ def of_two(number):
 
 def two_added(right):
     return lambda *arguments: right(*arguments[:-1], (False, arguments[-1][1]))
+
+def one_product(right):
+    def wrong(x, weights, start, out, shape, inputs):
+        right(x, weights, start, out, shape, inputs)
+        out[0] *= 1 + 1e-6
+    return wrong
+
+def wide_gradient(number):
+    def fault(right):
+        def wrong(*arguments):
+            done = right(*arguments)
+            arguments[2:4][number][done - 1] *= 1 + 1e-6
+            return done
+        return wrong
+    return fault
+
+def swapped(right):
+    def wrong(source, stride, target, count):
+        right(source, stride, target, count)
+        target[count] = target[0]
+    return wrong
+
+def first_part_only(right):
+    return lambda x, weights, start, out, shape, terms, mode: right(
+        x, weights, start, out, shape, terms, products.OVERWRITE if mode == products.ADD else mode)
 
 def two_not_kept(right):
     return lambda *arguments: right(*arguments[:-1], (arguments[-1][0], False))
@@ -170,7 +200,14 @@ OF_TRAINING = [
     (best, stopping, "better"), (metric, metrics, "mse"),
 ]
 OF_CLASSES = [(said, passes, "say"), (transposed, rows, "transpose")]
-for compared, faults in (compare, FAULTS), (compare_all, OF_TRAINING), (compare_classes, OF_CLASSES):
+OF_WIDE = [
+    (one_product, wide, "forward"), (one_product, wide, "backward_inputs"), (added, wide, "backward_weights"),
+    (wide_gradient(0), wide, "backward_weights"), (wide_gradient(1), wide, "backward_weights"),
+    (swapped, wide, "transpose_rows"), (first_part_only, wide, "many"),
+]
+for compared, faults in (
+    (compare, FAULTS), (compare_all, OF_TRAINING), (compare_classes, OF_CLASSES), (compare_wide, OF_WIDE)
+):
     compared()
     for fault, module, name in faults:
         right = vars(module)[name]
@@ -185,9 +222,9 @@ for compared, faults in (compare, FAULTS), (compare_all, OF_TRAINING), (compare_
             sys.exit(f"nothing found the fault of {fault.__name__} in {name}")
         (type if isinstance(module, type) else object).__setattr__(module, name, right)
     compared()
-print(len(FAULTS), len(OF_TRAINING), len(OF_CLASSES))
+print(len(FAULTS), len(OF_TRAINING), len(OF_CLASSES), len(OF_WIDE))
 """
 
 
 def test_faults_in_the_kernels(run_python):
-    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["16", "9", "2"]
+    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["16", "9", "2", "7"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.kernels import dense
+from fastnn.kernels.wide import PANEL_FROM_BYTES
 
 pytestmark = pytest.mark.compiled
 # Blocks of eight or six units, of four, and single ones, in all their company.
@@ -21,7 +21,7 @@ def wide(rng):
 
     def make(dtype, rows):
         net = fastnn.Sequential([fastnn.Dense(UNITS, "identity")], inputs=INPUTS, dtype=dtype)
-        assert net.layers[0].weights.nbytes > dense.PANEL_FROM_BYTES
+        assert net.layers[0].weights.nbytes > PANEL_FROM_BYTES
         net.parameters = rng.standard_normal(len(net.parameters))
         return net, rng.standard_normal((rows, INPUTS)).astype(dtype)
 
@@ -36,7 +36,7 @@ def test_a_wide_layer_predicts_as_narrow_ones_side_by_side(wide, dtype):
         units = slice(start, start + NARROW)
         weights = layer.weights[:, units]
         narrow = fastnn.Sequential([fastnn.Dense(weights.shape[1], "identity")], inputs=INPUTS, dtype=dtype)
-        assert weights.nbytes < dense.PANEL_FROM_BYTES
+        assert weights.nbytes < PANEL_FROM_BYTES
         narrow.parameters = np.concatenate([weights.ravel(), layer.bias[units]])
         parts.append(narrow.predict(X))
     expected = np.hstack(parts)

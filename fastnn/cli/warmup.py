@@ -156,7 +156,7 @@ def _prepare_parts(dtype: str) -> None:
 
     from fastnn import parts
     from fastnn.activations import ACTIVATIONS
-    from fastnn.kernels import metrics
+    from fastnn.kernels import metrics, wide
     from fastnn.loss_kinds import LOSSES
     from fastnn.metrics import METRICS
     from fastnn.optimizers import OPTIMIZERS
@@ -167,6 +167,12 @@ def _prepare_parts(dtype: str) -> None:
     for name in COMMON_LOSSES:
         for formula in LOSSES[name].formulas.values():
             parts.address_of(formula.pattern, formula.kernel, numbers)
+    for pattern, kernel in (
+        (parts.wide_forward, wide.forward),
+        (parts.wide_backward, wide.backward_inputs),
+        (parts.wide_gradient, wide.backward_weights),
+    ):
+        parts.address_of(pattern, kernel, numbers)
     for name in COMMON_OPTIMIZERS:
         parts.address_of(parts.optimizer, OPTIMIZERS[name].kernel, numbers)
     for name in COMMON_METRICS:

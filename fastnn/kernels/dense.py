@@ -2,7 +2,8 @@
 
 I inputs, O outputs, S samples (whole vectors). Rows of samples are ``stride`` numbers apart: x (I, S),
 z and d (O, S). Weights are (I, O), row by row. Products are accumulated in registers (see ``products``), always in
-the same order, so that a sample's result does not depend on what is computed beside it.
+the same order, so that a sample's result does not depend on what is computed beside it. ``wide`` does the same for
+layers of many inputs or outputs.
 """
 
 from __future__ import annotations
@@ -10,99 +11,43 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.kernels.jit import inlined, kernel
-from fastnn.kernels.products import ADD, GO_ON, LEAST_TERMS, MULTIPLY, OVERWRITE, few, in_fours, many
+from fastnn.kernels.products import MULTIPLY, OVERWRITE, in_fours
 from fastnn.kernels.simd import (
     FOUR,
     ONE,
     TWO,
-    VECTOR_BYTES,
     add_outer,
     add_outer_spread,
     add_rows,
-    load,
     load_columns,
     load_rows,
     offset,
     put_totals,
-    room,
-    store,
     store_block,
     times_stored,
-    transpose_rows,
     width,
     zeros,
 )
 
-# Weights that do not stay in the cache between two blocks of samples are copied out, a panel at a time, for all
-# samples of the tile: in a row's own order those of 4 units lie a row apart, where they compete for a few places.
-PANEL_FROM_BYTES = 1 << 20  # a second-level cache
-PANEL_VECTORS = 4  # units of a panel: whole cache lines of each row
-PANEL_TERMS = 128  # inputs of a panel: the samples' rows for them, and what 4 units need, stay in the first level
-PANEL = PANEL_VECTORS * PANEL_TERMS
-
-# From so many inputs and vectors of outputs on it is worth transposing d for the gradient by the weights (measured
-# with 16 to 752 samples). With AVX2 the four by four sums of ``_weights_block`` take all the registers there are.
-LARGE_FROM_INPUTS, LARGE_FROM_VECTORS = 64 if VECTOR_BYTES == 64 else 8, 2
-
 # Inputs whose rows stay in the cache while the gradient by their weights is computed for all outputs.
 INPUT_BLOCK = 32
-# Samples that are added up one after the other, where they are not in the lanes; and vectors of such sums, of so
-# many inputs by a panel's outputs.
-PART_SAMPLES, PARTS = 64, INPUT_BLOCK * PANEL_VECTORS
-
 # Units that ``backward_two`` does at a time: the first of the two layers has a multiple of them. What other
 # numbers would gain is not worth a longer compilation for all.
 PAIR_BLOCK = len(FOUR)
 
 
 @kernel
-def _small_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
-    """The same as ``forward``, for few inputs."""
+def forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
+    """Overwrite z (O, S) with weightsᵀ·x + bias; shape is (stride, S, O)."""
     stride, samples, units = shape
     in_fours((x, stride), (weights, units, 1), (bias, 1), (z, stride), (samples, units), inputs, OVERWRITE)
 
 
 @kernel
-def _large_forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
-    """The same panel by panel; units that are no whole vectors from where their weights are."""
-    stride, samples, units = shape
-    lanes = width(x)
-    panel, most = room(weights, PANEL), PANEL_VECTORS * lanes
-    for u in range(0, units, most):
-        count = min(most, units - u)
-        for i in range(0, inputs, PANEL_TERMS):
-            terms = min(PANEL_TERMS, inputs - i)
-            w, by_term = offset(weights, i * units + u), units
-            if count % lanes == 0:
-                for k in range(terms):
-                    for v in range(0, count, lanes):
-                        store(panel, k * most + v, load(w, k * units + v))
-                w, by_term = panel, most
-            rows, out = (offset(x, i * stride), stride), (offset(z, u * stride), stride)
-            mode = GO_ON if i > 0 else OVERWRITE
-            many(rows, (w, by_term, 1), (offset(bias, u), 1), out, (samples, count), terms, mode)
-
-
-@inlined
-def forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
-    """Overwrite z (O, S) with weightsᵀ·x + bias; shape is (stride, S, O)."""
-    stride, samples, units = shape
-    if inputs < LEAST_TERMS:
-        _small_forward(x, weights, bias, z, shape, inputs)
-    elif inputs * units * VECTOR_BYTES > PANEL_FROM_BYTES * width(x):
-        _large_forward(x, weights, bias, z, shape, inputs)
-    else:
-        many((x, stride), (weights, units, 1), (bias, 1), (z, stride), (samples, units), inputs, OVERWRITE)
-
-
-@inlined
 def backward_inputs(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inputs: int) -> None:
     """Multiply dx (I, S) by weights·d; shape is (stride, S, O), and ``zero`` points to a 0."""
     stride, samples, outputs = shape
-    if outputs < LEAST_TERMS:
-        few((d, stride), (weights, 1, outputs), (zero, 0), (dx, stride), (samples, inputs), outputs, MULTIPLY)
-    else:
-        many((d, stride), (weights, 1, outputs), (zero, 0), (dx, stride), (samples, inputs), outputs, MULTIPLY)
+    in_fours((d, stride), (weights, 1, outputs), (zero, 0), (dx, stride), (samples, inputs), outputs, MULTIPLY)
 
 
 @inlined
@@ -164,83 +109,22 @@ def _weights_columns(
 
 
 @kernel
-def _sum_of_parts(
-    panel: Any, count: int, x: Any, dw: Any, zero: Any, shape: tuple, inputs: int, add: bool
-) -> None:
-    """Overwrite (or add to) dw[i, o] with Σ_s x[i, s]·panel[s, o] for ``count`` outputs; shape as below.
+def backward_weights(x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int, first: int, add: bool) -> None:
+    """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d, from output ``first`` on.
 
-    Sums go over PART_SAMPLES; then those are added. So they are nearly as exact as with samples in the lanes.
-    """
-    stride, samples, outputs = shape
-    lanes = width(x)
-    parts = room(x, PARTS)
-    if samples <= PART_SAMPLES:
-        out, mode = (dw, outputs), ADD if add else OVERWRITE
-        many((panel, count), (x, 1, stride), (zero, 0), out, (count, inputs), samples, mode)
-        return
-    for first in range(0, inputs, INPUT_BLOCK):
-        rows = min(INPUT_BLOCK, inputs - first)
-        for s in range(0, samples, PART_SAMPLES):
-            part, numbers = (offset(panel, s * count), count), (offset(x, first * stride + s), 1, stride)
-            terms, mode = min(PART_SAMPLES, samples - s), ADD if s > 0 else OVERWRITE
-            many(part, numbers, (zero, 0), (parts, count), (count, rows), terms, mode)
-        for i in range(rows):
-            for u in range(0, count, lanes):
-                at, sum_ = (first + i) * outputs + u, load(parts, i * count + u)
-                store(dw, at, load(dw, at) + sum_ if add else sum_)
-
-
-@kernel
-def _large_backward_weights(
-    x: Any, d: Any, dw: Any, db: Any, zero: Any, panel: Any, shape: tuple, inputs: int, add: bool
-) -> int:
-    """The same as ``backward_weights`` for as many outputs as are whole vectors; how many.
-
-    Outputs take the lanes, so that there is nothing to sum up over lanes, and whole cache lines of dw are written.
-    For that d is transposed, a panel of some outputs at a time.
-    """
-    stride, samples, outputs = shape
-    lanes = width(x)
-    most, least = PANEL_VECTORS * lanes, max(lanes, len(FOUR))
-    whole = outputs // least * least
-    for o in range(0, whole, most):
-        count = min(most, whole - o)
-        for u in range(0, count, lanes):
-            for t in range(0, samples, lanes):
-                transpose_rows(offset(d, (o + u) * stride + t), stride, offset(panel, t * count + u), count)
-        _sum_of_parts(panel, count, x, offset(dw, o), zero, shape, inputs, add)
-    for o in range(0, whole, len(FOUR)):
-        sums = zeros(d, ONE, FOUR)
-        for t in range(0, samples, lanes):
-            sums = add_rows(sums, load_rows(d, o * stride + t, stride, FOUR))
-        put_totals(offset(db, o), 0, sums, ONE, add)
-    return whole
-
-
-@kernel
-def backward_weights(
-    x: Any, d: Any, dw: Any, db: Any, zero: Any, spare: Any, shape: tuple, inputs: int, add: bool
-) -> None:
-    """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d; shape is (stride, S, O).
-
-    ``zero`` points to a 0. Overwrites ``spare``, as much memory as d takes.
+    shape is (stride, S, O).
     """
     stride, _, outputs = shape
-    done = 0
-    if inputs >= LARGE_FROM_INPUTS and outputs >= LARGE_FROM_VECTORS * width(x):
-        done = _large_backward_weights(x, d, dw, db, zero, spare, shape, inputs, add)
-        if done == outputs:
-            return
-    for first in range(0, inputs, INPUT_BLOCK):
-        last = min(first + INPUT_BLOCK, inputs)
-        o = done
+    for i in range(0, inputs, INPUT_BLOCK):
+        last = min(i + INPUT_BLOCK, inputs)
+        o = first
         while o < outputs:
             do, dwo, dbo = offset(d, o * stride), offset(dw, o), offset(db, o)
             if o + 4 <= outputs:
-                _weights_columns(x, do, dwo, dbo, shape, first, last, add, FOUR)
+                _weights_columns(x, do, dwo, dbo, shape, i, last, add, FOUR)
                 o += 4
             else:
-                _weights_columns(x, do, dwo, dbo, shape, first, last, add, ONE)
+                _weights_columns(x, do, dwo, dbo, shape, i, last, add, ONE)
                 o += 1
 
 

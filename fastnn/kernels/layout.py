@@ -91,12 +91,13 @@ LOSS_COLUMN = 0
     LAYER_D,  # and of the activation's derivative, which becomes the gradient by z
     LAYER_TRAINED,  # 1: the gradient by its parameters is wanted
     LAYER_PAIRED,  # 1: a dense layer of one unit, which goes back at once with the dense layer before it
-    LAYER_FORWARD,  # addresses, of a layer that is not dense
-    LAYER_BACKWARD,
+    LAYER_FORWARD,  # addresses, of a layer that is not dense, or is wide: has many inputs,
+    LAYER_BACKWARD,  # many outputs,
+    LAYER_GRADIENT,  # many weights (see ``kernels.wide``)
     LAYER_SETTING,  # the place of its one real number
     LAYER_NUMBER,  # its place among the network's layers
     LAYER_FIELDS,
-) = range(18)
+) = range(19)
 
 DENSE, OTHER = range(2)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels import calls, dense, vectors
+from fastnn.kernels import calls, vectors
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
     DENSE,
@@ -64,7 +64,7 @@ from fastnn.kernels.simd import (
     width,
     zeros,
 )
-from fastnn.kernels.tile import times_last_slope
+from fastnn.kernels.tile import backward_inputs, times_last_slope
 
 # Settings.
 (_, DAMPING, TOLERANCE) = range(3)
@@ -174,7 +174,7 @@ def _jacobian(
                 of_bias = offset(jacobian, layer[LAYER_BIAS] * stride)
                 _dense_rows(source, d, of_weights, of_bias, inputs, shape)
             if goes_on:
-                dense.backward_inputs(d, weights, zero, dx, shape, inputs)
+                backward_inputs(layer, d, weights, zero, dx, shape)
         else:
             z = offset(scratch, layer[LAYER_Z] * stride)
             if layer[LAYER_TRAINED] != 0:

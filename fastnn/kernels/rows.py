@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.kernels import calls, dense, tile
+from fastnn.kernels import calls, tile
 from fastnn.kernels.atomics import add
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.layout import (
@@ -216,7 +216,7 @@ def _input_gradient(
         else:
             _fill(dx, 1.0, stride, samples, inputs)
         if layer[LAYER_KIND] == DENSE:
-            dense.backward_inputs(d, weights, zero, dx, shape, inputs)
+            tile.backward_inputs(layer, d, weights, zero, dx, shape)
         else:
             z = offset(scratch, layer[LAYER_Z] * stride)
             flags = (False, False, True)  # nothing is added up for its parameters, which stand for these

@@ -25,6 +25,7 @@ from fastnn.kernels.layout import (
     LAYER_D,
     LAYER_FIELDS,
     LAYER_FORWARD,
+    LAYER_GRADIENT,
     LAYER_GROUP,
     LAYER_INPUTS,
     LAYER_KIND,
@@ -111,8 +112,15 @@ def forward(
         y, d = offset(scratch, layer[LAYER_Y] * stride), offset(scratch, layer[LAYER_D] * stride)
         units = layer[LAYER_OUTPUTS]
         if layer[LAYER_KIND] == DENSE:
-            bias, inputs = offset(parameters, layer[LAYER_BIAS]), layer[LAYER_INPUTS]
-            dense.forward(source, weights, bias, z, (stride, samples, units), inputs)
+            bias, shape, inputs = (
+                offset(parameters, layer[LAYER_BIAS]),
+                (stride, samples, units),
+                layer[LAYER_INPUTS],
+            )
+            if layer[LAYER_FORWARD] != 0:
+                calls.wide_forward(layer[LAYER_FORWARD], source, weights, bias, z, shape, inputs)
+            else:
+                dense.forward(source, weights, bias, z, shape, inputs)
             wanted = training and i >= plan[FIRST_TRAINED] and not (plan[FUSED] != 0 and i == plan[LAYERS] - 1)
             mode = VALUE_AND_SLOPE if wanted else VALUE
             for u in range(0, units, layer[LAYER_GROUP]):
@@ -186,6 +194,28 @@ def times_last_slope(plan: Any, d: Any, scratch: Any, samples: int) -> None:
         multiply(d, offset(scratch, layer[LAYER_D] * stride), (stride, samples, plan[OUTPUTS]))
 
 
+@inlined
+def backward_inputs(layer: Any, d: Any, weights: Any, zero: Any, dx: Any, shape: tuple) -> None:
+    """Multiply dx (I, S) by weights·d for a dense layer; shape is (stride, S, O), and ``zero`` points to a 0."""
+    if layer[LAYER_BACKWARD] != 0:
+        calls.wide_backward(layer[LAYER_BACKWARD], d, weights, zero, dx, shape, layer[LAYER_INPUTS])
+    else:
+        dense.backward_inputs(d, weights, zero, dx, shape, layer[LAYER_INPUTS])
+
+
+@inlined
+def _backward_weights(
+    layer: Any, gradient: Any, x: Any, d: Any, zero: Any, spare: Any, shape: tuple, add: bool
+) -> None:
+    """Overwrite its part of the gradient (or add to it); overwrites ``spare``, as much memory as d takes."""
+    dw, db = offset(gradient, layer[LAYER_WEIGHTS]), offset(gradient, layer[LAYER_BIAS])
+    done, inputs = 0, layer[LAYER_INPUTS]
+    if layer[LAYER_GRADIENT] != 0:
+        done = calls.wide_gradient(layer[LAYER_GRADIENT], x, d, (dw, db), zero, spare, shape, inputs, add)
+    if done < shape[2]:
+        dense.backward_weights(x, d, dw, db, shape, inputs, done, add)
+
+
 @kernel
 def backward(
     plan: Any, parameters: Any, gradient: Any, x: Any, scratch: Any, zero: Any, samples: int, add: bool
@@ -200,9 +230,8 @@ def backward(
     d = offset(scratch, plan[GRADIENT_ROW] * stride)
     for i in range(plan[LAYERS] - 1, plan[FIRST_TRAINED] - 1, -1):
         layer = offset(plan, HEAD + i * LAYER_FIELDS)
-        inputs, units = layer[LAYER_INPUTS], layer[LAYER_OUTPUTS]
-        shape = (stride, samples, units)
-        weights, dw = offset(parameters, layer[LAYER_WEIGHTS]), offset(gradient, layer[LAYER_WEIGHTS])
+        shape = (stride, samples, layer[LAYER_OUTPUTS])
+        weights = offset(parameters, layer[LAYER_WEIGHTS])
         goes_on = i > plan[FIRST_TRAINED]
         source, dx = x, d
         if i > 0:
@@ -216,13 +245,13 @@ def backward(
                 _backward_two(plan, i, weights, gradient, x, (source, dx, d), scratch, samples, add)
             else:
                 if goes_on:
-                    dense.backward_inputs(d, weights, zero, dx, shape, inputs)
+                    backward_inputs(layer, d, weights, zero, dx, shape)
                 if layer[LAYER_TRAINED] != 0 and not paired:
-                    db, y = offset(gradient, layer[LAYER_BIAS]), offset(scratch, layer[LAYER_Y] * stride)
-                    dense.backward_weights(source, d, dw, db, zero, y, shape, inputs, add)
+                    y = offset(scratch, layer[LAYER_Y] * stride)
+                    _backward_weights(layer, gradient, source, d, zero, y, shape, add)
             paired = layer[LAYER_PAIRED] != 0  # then those of the layer before have been done too
         else:
-            z = offset(scratch, layer[LAYER_Z] * stride)
+            z, dw = offset(scratch, layer[LAYER_Z] * stride), offset(gradient, layer[LAYER_WEIGHTS])
             flags = (add, layer[LAYER_TRAINED] != 0, goes_on)
             calls.layer_backward(layer[LAYER_BACKWARD], (z, d, dx), weights, dw, flags, shape)
         if goes_on:

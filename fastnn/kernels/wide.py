@@ -1,0 +1,140 @@
+"""The dense layer of many inputs or many outputs: what ``dense`` computes for few, in larger blocks.
+
+A network without such layers has no use for it, so these are parts of their
+own (see ``kernels.calls``). I inputs, O outputs, S samples, as there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.kernels.jit import kernel
+from fastnn.kernels.products import ADD, GO_ON, LEAST_TERMS, MULTIPLY, OVERWRITE, many
+from fastnn.kernels.simd import (
+    FOUR,
+    ONE,
+    VECTOR_BYTES,
+    add_rows,
+    load,
+    load_rows,
+    offset,
+    put_totals,
+    room,
+    store,
+    transpose_rows,
+    width,
+    zeros,
+)
+
+# From so many inputs on ``forward`` is worth it, and from so many outputs on ``backward_inputs``.
+FORWARD_FROM_INPUTS = BACKWARD_FROM_OUTPUTS = LEAST_TERMS
+
+# From so many inputs and vectors of outputs on it is worth transposing d for the gradient by the weights (measured
+# with 16 to 752 samples). With AVX2 the four by four sums of ``dense`` take all the registers there are.
+GRADIENT_FROM_INPUTS, GRADIENT_FROM_VECTORS = 64 if VECTOR_BYTES == 64 else 8, 2
+
+# Weights that do not stay in the cache between two blocks of samples are copied out, a panel at a time, for all
+# samples of the tile: in a row's own order those of 4 units lie a row apart, where they compete for a few places.
+PANEL_FROM_BYTES = 1 << 20  # a second-level cache
+PANEL_VECTORS = 4  # units of a panel: whole cache lines of each row
+PANEL_TERMS = 128  # inputs of a panel: the samples' rows for them, and what 4 units need, stay in the first level
+PANEL = PANEL_VECTORS * PANEL_TERMS
+
+# Samples that are added up one after the other; inputs whose sums over so many stay in the cache, and vectors of
+# those sums, by a panel's outputs.
+PART_SAMPLES, PART_INPUTS = 64, 32
+PARTS = PART_INPUTS * PANEL_VECTORS
+
+
+@kernel
+def _forward_in_panels(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
+    """The same as ``forward``; units that are no whole vectors from where their weights are."""
+    stride, samples, units = shape
+    lanes = width(x)
+    panel, most = room(weights, PANEL), PANEL_VECTORS * lanes
+    for u in range(0, units, most):
+        count = min(most, units - u)
+        for i in range(0, inputs, PANEL_TERMS):
+            terms = min(PANEL_TERMS, inputs - i)
+            w, by_term = offset(weights, i * units + u), units
+            if count % lanes == 0:
+                for k in range(terms):
+                    for v in range(0, count, lanes):
+                        store(panel, k * most + v, load(w, k * units + v))
+                w, by_term = panel, most
+            rows, out = (offset(x, i * stride), stride), (offset(z, u * stride), stride)
+            mode = GO_ON if i > 0 else OVERWRITE
+            many(rows, (w, by_term, 1), (offset(bias, u), 1), out, (samples, count), terms, mode)
+
+
+@kernel
+def forward(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
+    """Overwrite z (O, S) with weightsᵀ·x + bias; shape is (stride, S, O)."""
+    stride, samples, units = shape
+    if inputs * units * VECTOR_BYTES > PANEL_FROM_BYTES * width(x):
+        _forward_in_panels(x, weights, bias, z, shape, inputs)
+    else:
+        many((x, stride), (weights, units, 1), (bias, 1), (z, stride), (samples, units), inputs, OVERWRITE)
+
+
+@kernel
+def backward_inputs(d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inputs: int) -> None:
+    """Multiply dx (I, S) by weights·d; shape is (stride, S, O), and ``zero`` points to a 0."""
+    stride, samples, outputs = shape
+    many((d, stride), (weights, 1, outputs), (zero, 0), (dx, stride), (samples, inputs), outputs, MULTIPLY)
+
+
+@kernel
+def _sum_of_parts(
+    panel: Any, count: int, x: Any, dw: Any, zero: Any, shape: tuple, inputs: int, add: bool
+) -> None:
+    """Overwrite (or add to) dw[i, o] with Σ_s x[i, s]·panel[s, o] for ``count`` outputs; shape is (stride, S, O).
+
+    Sums go over PART_SAMPLES; then those are added. So they are nearly as exact as with samples in the lanes.
+    """
+    stride, samples, outputs = shape
+    lanes = width(x)
+    parts = room(x, PARTS)
+    if samples <= PART_SAMPLES:
+        out, mode = (dw, outputs), ADD if add else OVERWRITE
+        many((panel, count), (x, 1, stride), (zero, 0), out, (count, inputs), samples, mode)
+        return
+    for first in range(0, inputs, PART_INPUTS):
+        rows = min(PART_INPUTS, inputs - first)
+        for s in range(0, samples, PART_SAMPLES):
+            part, numbers = (offset(panel, s * count), count), (offset(x, first * stride + s), 1, stride)
+            terms, mode = min(PART_SAMPLES, samples - s), ADD if s > 0 else OVERWRITE
+            many(part, numbers, (zero, 0), (parts, count), (count, rows), terms, mode)
+        for i in range(rows):
+            for u in range(0, count, lanes):
+                at, sum_ = (first + i) * outputs + u, load(parts, i * count + u)
+                store(dw, at, load(dw, at) + sum_ if add else sum_)
+
+
+@kernel
+def backward_weights(
+    x: Any, d: Any, dw: Any, db: Any, zero: Any, panel: Any, shape: tuple, inputs: int, add: bool
+) -> int:
+    """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d; shape is (stride, S, O).
+
+    That is done for as many outputs as are whole vectors, and their number returned; the rest is for ``dense``.
+    Outputs take the lanes, so that there is nothing to sum up over lanes, and whole cache lines of dw are written.
+    For that d is transposed into ``panel``, some outputs at a time: as much memory as d takes at most. ``zero``
+    points to a 0.
+    """
+    stride, samples, outputs = shape
+    lanes = width(x)
+    most, least = PANEL_VECTORS * lanes, max(lanes, len(FOUR))
+    whole = outputs // least * least
+    for o in range(0, whole, most):
+        count = min(most, whole - o)
+        for u in range(0, count, lanes):
+            for t in range(0, samples, lanes):
+                transpose_rows(offset(d, (o + u) * stride + t), stride, offset(panel, t * count + u), count)
+        _sum_of_parts(panel, count, x, offset(dw, o), zero, shape, inputs, add)
+    for o in range(0, whole, len(FOUR)):
+        sums = zeros(d, ONE, FOUR)
+        for t in range(0, samples, lanes):
+            sums = add_rows(sums, load_rows(d, o * stride + t, stride, FOUR))
+        put_totals(offset(db, o), 0, sums, ONE, add)
+    return whole
