@@ -144,8 +144,8 @@ def _jacobian(sources: str) -> Callable[..., None]:
         scratch: Any,
         work: Any,
         outputs: Any,
-        first: int,
-        count: int,
+        taken: Any,
+        most: int,
     ) -> None:
         _ = sources
         rows.jacobian(
@@ -157,8 +157,8 @@ def _jacobian(sources: str) -> Callable[..., None]:
             pointer(scratch),
             (pointer(work[0]), pointer(work[1]), pointer(work[2])),
             outputs,
-            first,
-            count,
+            pointer(taken),
+            most,
         )
 
     return jacobian

@@ -266,12 +266,13 @@ class Sequential:
         assert found is not None
         return found
 
-    def jacobian(self, X: Any) -> Array:
+    def jacobian(self, X: Any, *, threads: int | None = None) -> Array:
         """The derivatives of all outputs by all inputs, at rows of inputs; without dropout.
 
         Parameters
         ----------
         X : (n, inputs) numbers.
+        threads : that work on it at most, as in ``predict``.
 
         Returns
         -------
@@ -281,7 +282,7 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If X is not that.
+            If X or threads is not that.
 
         Examples
         --------
@@ -291,9 +292,9 @@ class Sequential:
         array([[[1., 3.],
                 [2., 4.]]])
         """
-        return training.jacobian(self._shapes, self._parameters, self._matrix(X), 0, self.outputs)
+        return self._jacobian(self._matrix(X), 0, self.outputs, threads)
 
-    def input_gradient(self, X: Any, output: int = 0) -> Array:
+    def input_gradient(self, X: Any, output: int = 0, *, threads: int | None = None) -> Array:
         """The derivatives of one output by all inputs, at rows of inputs; without dropout.
 
         Of an energy, minus this is the force.
@@ -302,6 +303,7 @@ class Sequential:
         ----------
         X : (n, inputs) numbers.
         output : which one, counted from 0.
+        threads : that work on it at most, as in ``predict``.
 
         Returns
         -------
@@ -327,7 +329,10 @@ class Sequential:
                 raise
             message = f"output is {checks.shown(output)}; the network has one output, and only 0 is accepted"
             raise type(error)(message) from None
-        return training.jacobian(self._shapes, self._parameters, self._matrix(X), which, 1)[:, 0]
+        return self._jacobian(self._matrix(X), which, 1, threads)[:, 0]
+
+    def _jacobian(self, rows: Array, first: int, many: int, threads: int | None) -> Array:
+        return training.jacobian(self._shapes, self._parameters, rows, first, many, allowed(threads))
 
     def forward(self, X: Any) -> Array:
         """Like ``predict``, and remembers the rows for ``backward``."""

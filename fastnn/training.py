@@ -157,20 +157,30 @@ def predict(plan: Plan, parameters: Array, rows: Array, most_threads: int = 1) -
     return outputs, not flaw[0]
 
 
-def jacobian(layers: Sequence[LayerShape], parameters: Array, rows: Array, first: int, many: int) -> Array:
+def jacobian(
+    layers: Sequence[LayerShape], parameters: Array, rows: Array, first: int, many: int, most_threads: int = 1
+) -> Array:
     """The derivatives (n, many, inputs) of outputs, from the first wanted on, by checked rows (n, inputs)."""
     n, inputs = rows.shape
     plan = plan_of_predictions(layers, n, rows.dtype, layout.GRADIENT)
     memory.refuse(n * many * inputs * rows.dtype.itemsize, "the derivatives", "fewer rows at once take less")
     found = np.empty((n, many, inputs), rows.dtype)
     flat = read_only(rows.reshape(-1))
+    given = plan.numbers, plan.reals, parameters, flat, found.reshape(-1)
+    passes = 1 + many  # forward, and back for each output
+    count = min(most_threads, max(1, int(n * passes * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
     widest = max(layer.inputs for layer in layers) * plan.stride
-    work = tuple(aligned_zeros(count, rows.dtype) for count in (widest, widest, 1))
-    given = plan.numbers, plan.reals, parameters, flat, found.reshape(-1), plan.scratch(), work, (first, many)
-    compiled.jacobian.prepare(rows.dtype, *given, 0, 0)
-    at_once = max(plan.tile, int(PREDICTION_OPERATIONS / (2 * (1 + many) * len(parameters))))
-    for start in range(0, n, at_once):
-        compiled.jacobian(*given, start, min(at_once, n - start))
+    memories = [
+        (plan.scratch(), tuple(aligned_zeros(numbers, rows.dtype) for numbers in (widest, widest, 1)))
+        for _ in range(count)
+    ]
+    at_once = max(1, int(PREDICTION_OPERATIONS / (2 * passes * len(parameters) * plan.tile)))
+    compiled.jacobian.prepare(rows.dtype, *given, *memories[0], (first, many), np.zeros(1, np.int64), 0)
+
+    def work(thread: int, taken: npt.NDArray[np.int64]) -> None:
+        compiled.jacobian(*given, *memories[thread], (first, many), taken, at_once)
+
+    share(-(-n // plan.tile), count, work)
     return found
 
 

@@ -124,6 +124,20 @@ def test_input_gradient_refuses(rng, arguments, error, match):
             net.jacobian(*arguments)
 
 
+def test_number_of_threads_is_checked(rng):
+    net = problem(rng, (3, 6, 2)).net
+    for derive in net.jacobian, net.input_gradient:
+        with pytest.raises(ValueError, match="threads is 0; a whole number from 1 to 1024 is needed"):
+            derive([[1.0, 2.0, 3.0]], threads=0)
+
+
+def test_derivatives_are_found_in_parts_of_any_size(rng, monkeypatch):
+    p = problem(rng, (3, 6, 2), 900 if JIT else 100)
+    whole = p.net.jacobian(p.X)
+    monkeypatch.setattr("fastnn.training.PREDICTION_OPERATIONS", 1.0)
+    assert_array_equal(p.net.jacobian(p.X), whole)
+
+
 @pytest.mark.parametrize(("output", "error"), [(1, ValueError), (-1, ValueError), ("y", TypeError)])
 def test_input_gradient_of_one_output_refuses(rng, output, error):
     net = problem(rng, (3, 6, 1)).net

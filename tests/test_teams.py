@@ -169,7 +169,7 @@ def test_no_thread_overlooks_a_number_that_is_not_finite(rng, monkeypatch, count
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_predictions_and_losses_in_threads(rng, many_tiles, monkeypatch, dtype):
+def test_predictions_derivatives_and_losses_in_threads(rng, many_tiles, monkeypatch, dtype):
     monkeypatch.setattr(training, "SECONDS_OF_PREDICTION", 1e-12)
     monkeypatch.setattr(inference, "MOST_SECONDS", 0.0)
     p = problem(rng, (3, 6, 2), 1000 if JIT else 150, dtype=dtype)
@@ -186,8 +186,15 @@ def test_predictions_and_losses_in_threads(rng, many_tiles, monkeypatch, dtype):
         net = p.net
         predictions = net.predict(p.rows[0]), net.predict(p.rows[0], threads=2)
         assert_array_equal(*predictions)
-        found.append((predictions[0], net.evaluate(*p.rows), *net.loss_and_gradient(*p.rows)))
+        passed = net.evaluate(*p.rows), *net.loss_and_gradient(*p.rows)
         assert max(counted) == max(2, number) - 1
+        counted.clear()
+        derivatives = net.jacobian(p.rows[0]), net.jacobian(p.rows[0], threads=2)
+        assert_array_equal(*derivatives)
+        assert_array_equal(net.input_gradient(p.rows[0], 1, threads=3), derivatives[0][:, 1])
+        assert max(counted) == max(3, number) - 1
+        counted.clear()
+        found.append((predictions[0], derivatives[0], *passed))
         assert all_gone()
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):

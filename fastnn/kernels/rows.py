@@ -236,10 +236,10 @@ def jacobian(
     scratch: Any,
     work: tuple,
     outputs: tuple,
-    first: int,
-    count: int,
+    taken: Any,
+    most: int,
 ) -> None:
-    """Overwrite ``count`` blocks (M, F) of out (n, M, F), from row ``first`` on, from rows of the inputs (n, F).
+    """Overwrite blocks (M, F) of out (n, M, F) from rows of the inputs (n, F): ``most`` tiles, as above.
 
     They are the derivatives by the inputs of M outputs; ``outputs`` is (the first of them, M). Overwrites scratch
     and work: (rows, rows, a 0), with as many rows each as the widest layer has inputs.
@@ -247,8 +247,11 @@ def jacobian(
     stride, features = plan[STRIDE], plan[INPUTS]
     (start_of, many), places = outputs, on_stack(plan, plan[TILE])
     one, two, zero = work
-    for start in range(first, first + count, plan[TILE]):
-        used = min(plan[TILE], first + count - start)
+    for _ in range(most):
+        start = plan[TILE] * add(taken, 0, 1)
+        used = min(plan[TILE], plan[SAMPLES] - start)
+        if used <= 0:
+            break
         samples, _ = _forward(plan, numbers, parameters, inputs, places, scratch, start, used, True)
         for m in range(many):
             dx = _input_gradient(plan, parameters, scratch, (one, two), zero, samples, start_of + m)
