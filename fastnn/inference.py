@@ -116,13 +116,15 @@ class InferenceCache:
     def __init__(self) -> None:
         self._passes: list[tuple[int, Any, weakref.ref[Dataset], ShortPass]] = []
         self.row: OneRow | None = None
-        self._plan: Plan | None = None  # of the last predictions
+        self._plans: dict[int, Plan] = {}  # of the last predictions, and of the last derivatives
 
-    def plan_for(self, rows: int, layers: Sequence[LayerShape], dtype: np.dtype[Any]) -> Plan:
-        """For the network's predictions for so many rows."""
-        plan = self._plan
+    def plan_for(
+        self, rows: int, layers: Sequence[LayerShape], dtype: np.dtype[Any], what: int = layout.EVALUATE
+    ) -> Plan:
+        """For the network's predictions for so many rows; GRADIENT: and for their derivatives by the inputs."""
+        plan = self._plans.get(what)
         if plan is None or plan.numbers[layout.SAMPLES] != rows:
-            plan = self._plan = plan_of_predictions(layers, rows, dtype)
+            plan = self._plans[what] = plan_of_predictions(layers, rows, dtype, what)
         return plan
 
     def __reduce__(self) -> tuple[Callable[[], InferenceCache], tuple[()]]:

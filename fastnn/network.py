@@ -332,7 +332,9 @@ class Sequential:
         return self._jacobian(self._matrix(X), which, 1, threads)[:, 0]
 
     def _jacobian(self, rows: Array, first: int, many: int, threads: int | None) -> Array:
-        return training.jacobian(self._shapes, self._parameters, rows, first, many, allowed(threads))
+        most = allowed(threads)
+        plan = self._kept.plan_for(len(rows), self._shapes, self.dtype, layout.GRADIENT)
+        return training.jacobian(plan, self._parameters, rows, first, many, most)
 
     def forward(self, X: Any) -> Array:
         """Like ``predict``, and remembers the rows for ``backward``."""

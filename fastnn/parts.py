@@ -223,24 +223,14 @@ def normalization_backward(label: str) -> Callable[..., None]:
     return part
 
 
-def wide_forward(label: str) -> Callable[..., None]:
-    """Of ``kernels.wide.forward``."""
-
-    def part(x: Any, weights: Any, bias: Any, z: Any, stride: int, samples: int, units: int, inputs: int) -> None:
-        _ = label
-        function(x, weights, bias, z, (stride, samples, units), inputs)
-
-    return part
-
-
-def wide_backward(label: str) -> Callable[..., None]:
-    """Of ``kernels.wide.backward_inputs``."""
+def wide_layer(label: str) -> Callable[..., None]:
+    """Of ``kernels.wide.forward`` and ``kernels.wide.backward_inputs``."""
 
     def part(
-        d: Any, weights: Any, zero: Any, dx: Any, stride: int, samples: int, outputs: int, inputs: int
+        x: Any, weights: Any, start: Any, out: Any, stride: int, samples: int, units: int, inputs: int
     ) -> None:
         _ = label
-        function(d, weights, zero, dx, (stride, samples, outputs), inputs)
+        function(x, weights, start, out, (stride, samples, units), inputs)
 
     return part
 
@@ -254,7 +244,7 @@ def wide_gradient(label: str) -> Callable[..., int]:
         dw: Any,
         db: Any,
         zero: Any,
-        spare: Any,
+        panel: Any,
         stride: int,
         samples: int,
         outputs: int,
@@ -262,7 +252,7 @@ def wide_gradient(label: str) -> Callable[..., int]:
         add: int,
     ) -> int:
         _ = label
-        return function(x, d, dw, db, zero, spare, (stride, samples, outputs), inputs, add != 0)  # type: ignore[no-any-return]
+        return function(x, d, (dw, db), zero, panel, (stride, samples, outputs), inputs, add != 0)  # type: ignore[no-any-return]
 
     return part
 
@@ -363,8 +353,7 @@ SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
     dropout_backward: (types.none, "ppp pp iii iii"),
     normalization: (types.none, "pppp p f n iii iii"),
     normalization_backward: (types.none, "ppp pp iii iii"),
-    wide_forward: (types.none, "pppp iii i"),
-    wide_backward: (types.none, "pppp iii i"),
+    wide_layer: (types.none, "pppp iii i"),
     wide_gradient: (types.int64, "pppp pp iii i i"),
     metric: (types.none, "ppp ii ddd"),
     gauss_newton: (types.none, "n pppppp i f i"),

@@ -18,8 +18,8 @@ from fastnn.kernels.simd import LANES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
 # short enough that all its rows stay in the cache. Measured from [2, 4, 1] to [64, 1024, 1024, 10], for which the
-# rows do not stay in the cache, but each tile has to go through all the weights. For predictions alone it is the
-# least: threads then share the tiles more evenly.
+# rows do not stay in the cache, but each tile has to go through all the weights. For predictions and their
+# derivatives it is the least: threads then share the tiles more evenly.
 MOST_ROW_BYTES, LEAST_ROW_BYTES = 3072, 1024
 TILE_BYTES = 2 << 20
 # Rows beyond this that are taken in their order come from memory, tile by tile: it is worth asking for the next
@@ -176,6 +176,12 @@ class Plan:
         return int(self.numbers[layout.STRIDE])
 
     @property
+    def most_inputs(self) -> int:
+        """Of a layer."""
+        end = layout.HEAD + int(self.numbers[layout.LAYERS]) * layout.LAYER_FIELDS
+        return int(self.numbers[layout.HEAD + layout.LAYER_INPUTS : end : layout.LAYER_FIELDS].max())
+
+    @property
     def vector_length(self) -> int:
         """Numbers of a parameter vector, in whole registers."""
         return int(self.numbers[layout.PARAMETERS])
@@ -292,7 +298,7 @@ def plan_of_predictions(
     layers: Sequence[LayerShape], rows: int, dtype: np.dtype[Any], what: int = layout.EVALUATE
 ) -> Plan:
     """For the outputs of layers, without dropout; GRADIENT: and for their derivatives by the inputs."""
-    return make_plan(layers, layers[0].inputs, layers[-1].units, rows, dtype, Task(what, batch_size=rows))
+    return make_plan(layers, layers[0].inputs, layers[-1].units, rows, dtype, Task(what, packed=False))
 
 
 def _records(
@@ -347,11 +353,13 @@ def _put_wide(
             continue
         inputs, outputs = record[layout.LAYER_INPUTS], record[layout.LAYER_OUTPUTS]
         if inputs >= wide.FORWARD_FROM_INPUTS:
-            record[layout.LAYER_FORWARD] = parts.address_of(parts.wide_forward, wide.forward, dtype)
+            record[layout.LAYER_FORWARD] = parts.address_of(parts.wide_layer, wide.forward, dtype)
         if goes_back and i >= first and outputs >= wide.BACKWARD_FROM_OUTPUTS:
-            record[layout.LAYER_BACKWARD] = parts.address_of(parts.wide_backward, wide.backward_inputs, dtype)
+            record[layout.LAYER_BACKWARD] = parts.address_of(parts.wide_layer, wide.backward_inputs, dtype)
         many = inputs >= wide.GRADIENT_FROM_INPUTS and outputs >= wide.GRADIENT_FROM_VECTORS * LANES[dtype]
-        if goes_back and of_loss and record[layout.LAYER_TRAINED] and many:
+        wanted = goes_back and of_loss and record[layout.LAYER_TRAINED]
+        paired = i + 1 < len(records) and records[i + 1][layout.LAYER_PAIRED]  # which then does it
+        if many and wanted and not paired:
             record[layout.LAYER_GRADIENT] = parts.address_of(parts.wide_gradient, wide.backward_weights, dtype)
 
 

@@ -22,7 +22,7 @@ from fastnn.history import History
 from fastnn.inference import ShortPass
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
-from fastnn.plan import LayerShape, MetricPart, Monitor, Plan, Task, UpdatePart, make_plan, plan_of_predictions
+from fastnn.plan import LayerShape, MetricPart, Monitor, Plan, Task, UpdatePart, make_plan
 from fastnn.running import Feed, Measured, Run, Validation
 from fastnn.threads import allowed, share
 
@@ -33,7 +33,7 @@ Array = npt.NDArray[Any]
 
 # For so many, predict() and jacobian() stay in compiled code at a time: a tenth of a second for a big network.
 PREDICTION_OPERATIONS = 1e9
-SECONDS_OF_PREDICTION = 5e-4  # of training on some rows are worth another thread for predicting them
+SECONDS_OF_PREDICTION = 5e-4  # of training on some rows are worth another thread for a pass through them
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,19 @@ class _LongPass:
         return self._run()[1]
 
 
+def _worth(most_threads: int, tiles: int, rows: int, plan: Plan) -> int:
+    """How many threads are worth while for so many tiles, with passes through the network for so many rows."""
+    return max(1, min(most_threads, tiles, int(rows * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
+
+
 def predict(plan: Plan, parameters: Array, rows: Array, most_threads: int = 1) -> tuple[Array, bool]:
     """The outputs (n, units) for rows (n, inputs), and whether these are finite."""
     n, units = len(rows), int(plan.numbers[layout.OUTPUTS])
     memory.refuse(n * units * rows.dtype.itemsize, f"predictions for {n:,} rows")
     outputs = np.empty((n, units), rows.dtype)
     given = plan.numbers, plan.reals, parameters, read_only(rows.reshape(-1)), outputs.reshape(-1)
-    count = min(most_threads, max(1, int(n * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
+    tiles = -(-n // plan.tile)
+    count = _worth(most_threads, tiles, n, plan)
     scratch = [aligned(plan.scratch_length, plan.dtype) for _ in range(count)]
     flaw = np.zeros(1, np.int64)
     at_once = max(1, int(PREDICTION_OPERATIONS / (2 * len(parameters) * plan.tile)))
@@ -153,23 +159,20 @@ def predict(plan: Plan, parameters: Array, rows: Array, most_threads: int = 1) -
     def work(thread: int, taken: npt.NDArray[np.int64]) -> None:
         compiled.predict(*given, scratch[thread], taken, flaw, at_once)
 
-    share(-(-n // plan.tile), count, work)
+    share(tiles, count, work)
     return outputs, not flaw[0]
 
 
-def jacobian(
-    layers: Sequence[LayerShape], parameters: Array, rows: Array, first: int, many: int, most_threads: int = 1
-) -> Array:
+def jacobian(plan: Plan, parameters: Array, rows: Array, first: int, many: int, most_threads: int = 1) -> Array:
     """The derivatives (n, many, inputs) of outputs, from the first wanted on, by checked rows (n, inputs)."""
     n, inputs = rows.shape
-    plan = plan_of_predictions(layers, n, rows.dtype, layout.GRADIENT)
     memory.refuse(n * many * inputs * rows.dtype.itemsize, "the derivatives", "fewer rows at once take less")
     found = np.empty((n, many, inputs), rows.dtype)
     flat = read_only(rows.reshape(-1))
     given = plan.numbers, plan.reals, parameters, flat, found.reshape(-1)
-    passes = 1 + many  # forward, and back for each output
-    count = min(most_threads, max(1, int(n * passes * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
-    widest = max(layer.inputs for layer in layers) * plan.stride
+    passes, tiles = 1 + many, -(-n // plan.tile)  # forward, and back for each output
+    count = _worth(most_threads, tiles, n * passes, plan)
+    widest = plan.most_inputs * plan.stride
     memories = [
         (plan.scratch(), tuple(aligned_zeros(numbers, rows.dtype) for numbers in (widest, widest, 1)))
         for _ in range(count)
@@ -180,7 +183,7 @@ def jacobian(
     def work(thread: int, taken: npt.NDArray[np.int64]) -> None:
         compiled.jacobian(*given, *memories[thread], (first, many), taken, at_once)
 
-    share(-(-n // plan.tile), count, work)
+    share(tiles, count, work)
     return found
 
 

@@ -905,6 +905,8 @@ def test_warmup_compiles_what_later_processes_need(run_python, tmp_path):
         "    net.fit([[1.0], [2.0]], [0, 1], loss='cross_entropy', optimizer='adam', metrics=['accuracy'])\n"
         "    net.predict([[1.0]]), net.predict([[1.0], [2.0]])\n"
         "    net.evaluate([[1.0], [2.0]], [0, 1], loss='cross_entropy')\n"
+        "    wide = fastnn.mlp([64, 64, 64, 1], dtype='float32')\n"
+        "    wide.fit([[0.0] * 64] * 3, [0.0, 1.0, 2.0])\n"
         "print(len(recorder.buffer))\n",
         NUMBA_CACHE_DIR=str(tmp_path),
     )

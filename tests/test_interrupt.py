@@ -115,7 +115,7 @@ threading.Timer(0.5, interrupt).start()
 before = net.parameters.copy()
 try:
     while True:
-        {"predict": net.predict, "forward": net.forward}.get(sys.argv[1], lambda X: net.evaluate(X, y))(X)
+        getattr(net, sys.argv[1])(X, *[y][:sys.argv[1] == "evaluate"])
 except KeyboardInterrupt:
     seconds = time.process_time() - sent[0]
 assert (net.parameters == before).all()
@@ -124,7 +124,7 @@ print(seconds)
 """
 
 
-@pytest.mark.parametrize("what", ["predict", "forward", "evaluate"])
+@pytest.mark.parametrize("what", ["predict", "forward", "evaluate", "jacobian"])
 def test_interrupted_prediction(run_python, what):
     assert float(run_python(OTHER, what).stdout) <= MOST_SECONDS
 

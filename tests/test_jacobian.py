@@ -68,11 +68,13 @@ def test_jacobian_is_that_of_central_differences(rng, name):
     assert_allclose(jacobians_of_rows(net, p.X), expected, rtol=1e-6, atol=1e-8)
 
 
-def test_rows_have_the_same_bits_alone(rng, dtype):
-    p = problem(rng, (3, 6, 2), 23, output="softmax", dtype=dtype)
+@pytest.mark.parametrize("sizes", [(3, 6, 2), (9, 17, 33, 10) if JIT else (9, 17, 3)], ids=str)
+def test_rows_have_the_same_bits_alone(rng, sizes, dtype):
+    p = problem(rng, sizes, 23, output="softmax", dtype=dtype)
     whole = p.net.jacobian(p.X)
     for i in (0, 7, 22):
         assert_array_equal(p.net.jacobian(p.X[i : i + 1])[0], whole[i])
+    assert_array_equal(p.net.jacobian(p.X[8:10]), whole[8:10])
 
 
 def test_input_gradient_is_a_row_of_the_jacobian(rng, dtype):
@@ -132,7 +134,7 @@ def test_number_of_threads_is_checked(rng):
 
 
 def test_derivatives_are_found_in_parts_of_any_size(rng, monkeypatch):
-    p = problem(rng, (3, 6, 2), 900 if JIT else 100)
+    p = problem(rng, (3, 6, 2), 900 if JIT else 300)  # more than a tile
     whole = p.net.jacobian(p.X)
     monkeypatch.setattr("fastnn.training.PREDICTION_OPERATIONS", 1.0)
     assert_array_equal(p.net.jacobian(p.X), whole)

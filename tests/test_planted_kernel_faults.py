@@ -107,9 +107,9 @@ def one_product(right):
 
 def wide_gradient(number):
     def fault(right):
-        def wrong(*arguments):
-            done = right(*arguments)
-            arguments[2:4][number][done - 1] *= 1 + 1e-6
+        def wrong(x, d, gradients, *others):
+            done = right(x, d, gradients, *others)
+            gradients[number][done - 1] *= 1 + 1e-6
             return done
         return wrong
     return fault
@@ -188,6 +188,7 @@ MSE = LOSSES["mse"].formulas["any"]
 FAULTS = [
     (activation, ACTIVATIONS["tanh"], "kernel"), (loss, MSE, "kernel"), (loss_slope, MSE, "kernel"),
     (weight_gradient, dense, "backward_weights"), (bias_gradient, dense, "backward_weights"),
+    (one_product, dense, "forward"), (one_product, dense, "backward_inputs"),
     (added, dense, "backward_weights"), (momentum, SGD, "kernel"), (shuffling, loop, "shuffle"),
     (weights, calls, "loss"), (padding, calls, "loss"),
     *[(of_two(number), dense, "backward_two") for number in range(4)],
@@ -227,4 +228,4 @@ print(len(FAULTS), len(OF_TRAINING), len(OF_CLASSES), len(OF_WIDE))
 
 
 def test_faults_in_the_kernels(run_python):
-    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["16", "9", "2", "7"]
+    assert run_python(KERNELS, NUMBA_DISABLE_JIT="1").stdout.split() == ["18", "9", "2", "7"]

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.kernels.wide import PANEL_FROM_BYTES
+from fastnn.kernels import layout
+from fastnn.kernels.simd import LANES
+from fastnn.kernels.wide import GRADIENT_FROM_INPUTS, GRADIENT_FROM_VECTORS, PANEL_FROM_BYTES
+from fastnn.loss_kinds import loss_of
+from fastnn.plan import Task, make_plan, plan_of_predictions
 
 pytestmark = pytest.mark.compiled
 # Blocks of eight or six units, of four, and single ones, in all their company.
@@ -26,6 +30,44 @@ def wide(rng):
         return net, rng.standard_normal((rows, INPUTS)).astype(dtype)
 
     return make
+
+
+def with_wide_parts(sizes, what, of_loss, batch_size=None, frozen=0):
+    """Of each layer, which of forward, backward and gradient are parts for wide layers; the first are frozen."""
+    net = fastnn.mlp(sizes)
+    for layer in net.layers[:frozen]:
+        layer.trainable = False
+    task = Task(what, loss_of("mse").part("identity", sizes[-1]) if of_loss else None, batch_size=batch_size)
+    numbers = make_plan(net.shapes, net.inputs, net.outputs, 100, net.dtype, task).numbers
+    records = numbers[layout.HEAD :][: numbers[layout.LAYERS] * layout.LAYER_FIELDS].reshape(
+        -1, layout.LAYER_FIELDS
+    )
+    names = {"f": layout.LAYER_FORWARD, "b": layout.LAYER_BACKWARD, "g": layout.LAYER_GRADIENT}
+    return ["".join(name for name, field in names.items() if record[field]) for record in records]
+
+
+def test_what_nobody_asks_for_is_not_compiled():
+    inputs, units = GRADIENT_FROM_INPUTS, GRADIENT_FROM_VECTORS * LANES[np.dtype("f8")]
+    assert with_wide_parts((2, 4, 1), layout.TRAIN, of_loss=True) == ["", ""]
+    assert with_wide_parts((2, 16, 1), layout.TRAIN, of_loss=True) == ["", "f"]  # nothing goes back to inputs
+    assert with_wide_parts((2, 16, 1), layout.GRADIENT, of_loss=False) == ["b", "f"]
+    assert with_wide_parts((2, 16, 1), layout.EVALUATE, of_loss=False) == ["", "f"]
+    assert with_wide_parts((inputs, units, 7, 3), layout.TRAIN, of_loss=True) == ["fg", "f", ""]
+    assert with_wide_parts((3, inputs, units, 3), layout.TRAIN, of_loss=True) == ["", "fbg", "f"]
+    assert with_wide_parts((3, inputs, units, 3), layout.GRADIENT, of_loss=False) == ["b", "fb", "f"]
+    assert with_wide_parts((3, inputs, units, 3), layout.TRAIN, of_loss=True, batch_size=1) == ["", "", ""]
+    assert with_wide_parts((3, inputs, units, 3), layout.TRAIN, of_loss=True, frozen=1) == ["", "fg", "f"]
+    assert with_wide_parts((9, 2 * units, 1), layout.TRAIN, of_loss=True) == ["f", "f"]  # they go back together
+
+
+@pytest.mark.parametrize("what", [layout.EVALUATE, layout.GRADIENT])
+def test_any_number_of_rows_is_predicted_in_the_large_blocks(what):
+    shapes = fastnn.mlp([16, 16, 16]).shapes
+    for rows in (1, 2, 3, 100):
+        numbers = plan_of_predictions(shapes, rows, np.dtype("f8"), what).numbers
+        layers = numbers[layout.HEAD :][: 2 * layout.LAYER_FIELDS].reshape(2, layout.LAYER_FIELDS)
+        assert (layers[:, layout.LAYER_FORWARD] != 0).all()
+        assert ((layers[:, layout.LAYER_BACKWARD] != 0) == (what == layout.GRADIENT)).all()
 
 
 @DTYPES
@@ -64,7 +106,7 @@ def test_the_gradient_of_many_inputs_is_that_of_a_few_side_by_side(wide, dtype):
 
 @DTYPES
 @WIDTHS
-@pytest.mark.parametrize("rows", [1, 40, 41])
+@pytest.mark.parametrize("rows", [1, 2, 40, 41])
 def test_units_side_by_side_have_the_bits_they_have_alone(rng, units, rows, dtype):
     net = fastnn.Sequential([fastnn.Dense(units, "identity")], inputs=9, dtype=dtype)
     net.parameters = rng.standard_normal(len(net.parameters))

@@ -168,8 +168,8 @@ def _prepare_parts(dtype: str) -> None:
         for formula in LOSSES[name].formulas.values():
             parts.address_of(formula.pattern, formula.kernel, numbers)
     for pattern, kernel in (
-        (parts.wide_forward, wide.forward),
-        (parts.wide_backward, wide.backward_inputs),
+        (parts.wide_layer, wide.forward),
+        (parts.wide_layer, wide.backward_inputs),
         (parts.wide_gradient, wide.backward_weights),
     ):
         parts.address_of(pattern, kernel, numbers)

@@ -103,21 +103,19 @@ def layer_backward(address: int, rows: tuple, weights: Any, dw: Any, flags: tupl
     _call(address, rows, weights, dw, flags, shape)
 
 
-def wide_forward(address: int, x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
-    """A dense layer of many inputs, see ``kernels.wide``: from x, overwrites z."""
-    _call(address, x, weights, bias, z, shape, inputs)
+def wide_layer(address: int, x: Any, weights: Any, start: Any, out: Any, shape: tuple, inputs: int) -> None:
+    """A dense layer of many inputs forward, or of many outputs back to its inputs; see ``kernels.wide``.
 
-
-def wide_backward(address: int, d: Any, weights: Any, zero: Any, dx: Any, shape: tuple, inputs: int) -> None:
-    """The gradient by the inputs of one of many outputs, from d; multiplies dx."""
-    _call(address, d, weights, zero, dx, shape, inputs)
+    From x, weights and bias overwrites z; or with d, weights and a 0 multiplies the d of the layer before.
+    """
+    _call(address, x, weights, start, out, shape, inputs)
 
 
 def wide_gradient(
-    address: int, x: Any, d: Any, gradients: tuple, zero: Any, spare: Any, shape: tuple, inputs: int, add: int
+    address: int, x: Any, d: Any, gradients: tuple, zero: Any, panel: Any, shape: tuple, inputs: int, add: int
 ) -> int:
-    """That by many weights, and by the bias; for how many of the outputs."""
-    return _call(address, x, d, gradients, zero, spare, shape, inputs, add)
+    """The gradient by a dense layer's many weights, and by its bias; for how many of its outputs."""
+    return _call(address, x, d, gradients, zero, panel, shape, inputs, add)
 
 
 def metric(
@@ -207,8 +205,7 @@ _compile(clip, types.none, "scale value norm")
 _compile(constraint, types.none)
 _compile(layer_forward, types.none, "setting")
 _compile(layer_backward, types.none)
-_compile(wide_forward, types.none)
-_compile(wide_backward, types.none)
+_compile(wide_layer, types.none)
 _compile(wide_gradient, types.int64)
 _compile(metric, types.none)
 _compile(gauss_newton, types.none, "factor")

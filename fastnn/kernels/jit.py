@@ -35,7 +35,10 @@ class _KernelLibrary(JITCodeLibrary):
     """
 
     def _optimize_functions(self, ll_module: Any) -> None:
-        """Not yet: the entry functions do that with the whole, to the same end and in half the time."""
+        """Not yet: the entry functions do that with the whole, as well, and in less time than it takes twice.
+
+        What is linked together must agree on how data are laid out.
+        """
         ll_module.data_layout = self._codegen._data_layout
 
     def finalize(self) -> None:

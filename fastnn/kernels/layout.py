@@ -91,9 +91,9 @@ LOSS_COLUMN = 0
     LAYER_D,  # and of the activation's derivative, which becomes the gradient by z
     LAYER_TRAINED,  # 1: the gradient by its parameters is wanted
     LAYER_PAIRED,  # 1: a dense layer of one unit, which goes back at once with the dense layer before it
-    LAYER_FORWARD,  # addresses, of a layer that is not dense, or is wide: has many inputs,
-    LAYER_BACKWARD,  # many outputs,
-    LAYER_GRADIENT,  # many weights (see ``kernels.wide``)
+    LAYER_FORWARD,  # address: of a layer that is not dense, or a dense one of many inputs (see ``kernels.wide``)
+    LAYER_BACKWARD,  # the same, or one of many outputs
+    LAYER_GRADIENT,  # address: of a dense one with many of both; 0: ``kernels.dense`` does it
     LAYER_SETTING,  # the place of its one real number
     LAYER_NUMBER,  # its place among the network's layers
     LAYER_FIELDS,

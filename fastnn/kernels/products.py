@@ -31,9 +31,9 @@ from fastnn.kernels.simd import (
 # added to.
 OVERWRITE, GO_ON, MULTIPLY, ADD = range(4)
 
-# How many u are in a block where there are many, and terms from which on that helps: as many sums as the registers
-# hold, as each addition waits for the one before it, and two units of arithmetic want to be busy meanwhile.
-MANY, LEAST_TERMS = EIGHT if VECTOR_BYTES == 64 else SIX, 8
+# How many u are in a block where there are many: as many sums as the registers hold, since each addition waits for
+# the one before it, and two units of arithmetic want to be busy meanwhile.
+MANY = EIGHT if VECTOR_BYTES == 64 else SIX
 
 
 @inlined
@@ -92,14 +92,8 @@ def in_fours(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, t
 
 
 @kernel
-def few(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms: int, mode: int) -> None:
-    """The same, compiled once for all callers."""
-    in_fours(x, weights, start, out, shape, terms, mode)
-
-
-@kernel
 def many(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms: int, mode: int) -> None:
-    """The product, MANY u at a time, then as ``few``; shape is (T, U)."""
+    """The product, MANY u at a time, then as above; shape is (T, U)."""
     samples, units = shape
     lanes = width(x[0])
     left = units % len(MANY)
@@ -117,4 +111,4 @@ def many(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms
                 _block(xt, w, s, o, terms, mode, MANY, ONE)
     if whole < units:
         w, s, o = _from(weights, start, out, whole, 0)
-        few(x, w, s, o, (samples, units - whole), terms, mode)
+        in_fours(x, w, s, o, (samples, units - whole), terms, mode)

@@ -112,13 +112,10 @@ def forward(
         y, d = offset(scratch, layer[LAYER_Y] * stride), offset(scratch, layer[LAYER_D] * stride)
         units = layer[LAYER_OUTPUTS]
         if layer[LAYER_KIND] == DENSE:
-            bias, shape, inputs = (
-                offset(parameters, layer[LAYER_BIAS]),
-                (stride, samples, units),
-                layer[LAYER_INPUTS],
-            )
+            bias, inputs = offset(parameters, layer[LAYER_BIAS]), layer[LAYER_INPUTS]
+            shape = (stride, samples, units)
             if layer[LAYER_FORWARD] != 0:
-                calls.wide_forward(layer[LAYER_FORWARD], source, weights, bias, z, shape, inputs)
+                calls.wide_layer(layer[LAYER_FORWARD], source, weights, bias, z, shape, inputs)
             else:
                 dense.forward(source, weights, bias, z, shape, inputs)
             wanted = training and i >= plan[FIRST_TRAINED] and not (plan[FUSED] != 0 and i == plan[LAYERS] - 1)
@@ -198,7 +195,7 @@ def times_last_slope(plan: Any, d: Any, scratch: Any, samples: int) -> None:
 def backward_inputs(layer: Any, d: Any, weights: Any, zero: Any, dx: Any, shape: tuple) -> None:
     """Multiply dx (I, S) by weights·d for a dense layer; shape is (stride, S, O), and ``zero`` points to a 0."""
     if layer[LAYER_BACKWARD] != 0:
-        calls.wide_backward(layer[LAYER_BACKWARD], d, weights, zero, dx, shape, layer[LAYER_INPUTS])
+        calls.wide_layer(layer[LAYER_BACKWARD], d, weights, zero, dx, shape, layer[LAYER_INPUTS])
     else:
         dense.backward_inputs(d, weights, zero, dx, shape, layer[LAYER_INPUTS])
 
@@ -207,7 +204,7 @@ def backward_inputs(layer: Any, d: Any, weights: Any, zero: Any, dx: Any, shape:
 def _backward_weights(
     layer: Any, gradient: Any, x: Any, d: Any, zero: Any, spare: Any, shape: tuple, add: bool
 ) -> None:
-    """Overwrite its part of the gradient (or add to it); overwrites ``spare``, as much memory as d takes."""
+    """Overwrite a dense layer's part of the gradient, or add to it; and spare, as much memory as d takes."""
     dw, db = offset(gradient, layer[LAYER_WEIGHTS]), offset(gradient, layer[LAYER_BIAS])
     done, inputs = 0, layer[LAYER_INPUTS]
     if layer[LAYER_GRADIENT] != 0:

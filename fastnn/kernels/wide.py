@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.kernels.jit import kernel
-from fastnn.kernels.products import ADD, GO_ON, LEAST_TERMS, MULTIPLY, OVERWRITE, many
+from fastnn.kernels.products import ADD, GO_ON, MULTIPLY, OVERWRITE, many
 from fastnn.kernels.simd import (
     FOUR,
     ONE,
@@ -27,7 +27,7 @@ from fastnn.kernels.simd import (
 )
 
 # From so many inputs on ``forward`` is worth it, and from so many outputs on ``backward_inputs``.
-FORWARD_FROM_INPUTS = BACKWARD_FROM_OUTPUTS = LEAST_TERMS
+FORWARD_FROM_INPUTS = BACKWARD_FROM_OUTPUTS = 8
 
 # From so many inputs and vectors of outputs on it is worth transposing d for the gradient by the weights (measured
 # with 16 to 752 samples). With AVX2 the four by four sums of ``dense`` take all the registers there are.
@@ -113,16 +113,16 @@ def _sum_of_parts(
 
 @kernel
 def backward_weights(
-    x: Any, d: Any, dw: Any, db: Any, zero: Any, panel: Any, shape: tuple, inputs: int, add: bool
+    x: Any, d: Any, gradients: tuple, zero: Any, panel: Any, shape: tuple, inputs: int, add: bool
 ) -> int:
-    """Overwrite (or add to) dw (I, O) with x·dᵀ and db (O) with the sums of d; shape is (stride, S, O).
+    """Overwrite (or add to) gradients (dw (I, O), db (O)) with x·dᵀ and the sums of d; shape is (stride, S, O).
 
     That is done for as many outputs as are whole vectors, and their number returned; the rest is for ``dense``.
     Outputs take the lanes, so that there is nothing to sum up over lanes, and whole cache lines of dw are written.
     For that d is transposed into ``panel``, some outputs at a time: as much memory as d takes at most. ``zero``
     points to a 0.
     """
-    stride, samples, outputs = shape
+    (dw, db), (stride, samples, outputs) = gradients, shape
     lanes = width(x)
     most, least = PANEL_VECTORS * lanes, max(lanes, len(FOUR))
     whole = outputs // least * least
