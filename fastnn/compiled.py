@@ -7,6 +7,7 @@ import gc
 import hashlib
 import importlib
 import os
+import pickle
 import threading
 import time
 import warnings
@@ -27,6 +28,8 @@ from fastnn.threads import started
 
 # A load from the cache is over by then, a compilation is not.
 SECONDS_BEFORE_NOTICE = 1.0
+# What Numba says after Ctrl-C in a function that LLVM calls, from where no exception gets out.
+LOST_INTERRUPT = "no compiled object yet"
 SECONDS_BEFORE_FORK = 60.0  # that a fork waits for another thread's compilation, at most
 
 
@@ -340,7 +343,12 @@ def kept_on_disk(make: Callable[..., Any]) -> Any:
     """What ``make(cache=True)`` gives, or without a cache if there is no folder for it that can be written to."""
     try:
         return make(cache=True)
+    except (EOFError, pickle.UnpicklingError) as error:
+        _warn_of_no_cache(f"what is there is damaged: {error}; fastnn warmup says where it is, to be deleted")
+        return make()
     except (RuntimeError, OSError) as error:  # "cannot cache function"; the folder is full, or not ours any more
+        if str(error).startswith(LOST_INTERRUPT):
+            raise KeyboardInterrupt from None
         _warn_of_no_cache(str(error))
         return make()
 

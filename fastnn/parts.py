@@ -393,7 +393,7 @@ def describe(kernel: Any, own: Own) -> None:
 
 
 def _name(kernel: Any) -> str:
-    return _own[kernel].name if kernel in _own else str(kernel.__name__)
+    return _own[kernel].name if kernel in _own else str(kernel.__name__).replace("_", " ")
 
 
 def _made(pattern: Callable[[str], Callable[..., Any]], kernel: Any, dtype: np.dtype[Any]) -> int:

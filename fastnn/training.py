@@ -33,6 +33,7 @@ Array = npt.NDArray[Any]
 
 # For so many, predict() and jacobian() stay in compiled code at a time: a tenth of a second for a big network.
 PREDICTION_OPERATIONS = 1e9
+LEAST_TOGETHER = 8  # outputs that jacobian() goes back for at a time, as each time it has to go forward first
 SECONDS_OF_PREDICTION = 5e-4  # of training on some rows are worth another thread for a pass through them
 
 
@@ -138,9 +139,15 @@ class _LongPass:
         return self._run()[1]
 
 
-def _worth(most_threads: int, tiles: int, rows: int, plan: Plan) -> int:
-    """How many threads are worth while for so many tiles, with passes through the network for so many rows."""
-    return max(1, min(most_threads, tiles, int(rows * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
+def _memory_of_derivatives(plan: Plan) -> tuple[Array, tuple[Array, ...]]:
+    """What a thread needs to go back to the inputs: scratch, two layers' rows in turn, and a 0."""
+    rows = plan.most_inputs * plan.stride
+    return plan.scratch(), tuple(aligned_zeros(numbers, plan.dtype) for numbers in (rows, rows, 1))
+
+
+def _worth(most_threads: int, pieces: int, rows: int, plan: Plan) -> int:
+    """How many threads are worth while for so many pieces, with passes through the network for so many rows."""
+    return max(1, min(most_threads, pieces, int(rows * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
 
 
 def predict(plan: Plan, parameters: Array, rows: Array, most_threads: int = 1) -> tuple[Array, bool]:
@@ -170,20 +177,21 @@ def jacobian(plan: Plan, parameters: Array, rows: Array, first: int, many: int, 
     found = np.empty((n, many, inputs), rows.dtype)
     flat = read_only(rows.reshape(-1))
     given = plan.numbers, plan.reals, parameters, flat, found.reshape(-1)
-    passes, tiles = 1 + many, -(-n // plan.tile)  # forward, and back for each output
-    count = _worth(most_threads, tiles, n * passes, plan)
-    widest = plan.most_inputs * plan.stride
-    memories = [
-        (plan.scratch(), tuple(aligned_zeros(numbers, rows.dtype) for numbers in (widest, widest, 1)))
-        for _ in range(count)
-    ]
-    at_once = max(1, int(PREDICTION_OPERATIONS / (2 * passes * len(parameters) * plan.tile)))
-    compiled.jacobian.prepare(rows.dtype, *given, *memories[0], (first, many), np.zeros(1, np.int64), 0)
+    # A piece goes forward once, and back for some of the outputs.
+    passes = max(1, int(PREDICTION_OPERATIONS / (2 * len(parameters) * plan.tile)))
+    together = min(many, max(LEAST_TOGETHER, passes))
+    at_once = max(1, passes // (1 + together))
+    pieces = -(-n // plan.tile) * -(-many // together)
+    outputs = first, many, together
+    memories = {0: _memory_of_derivatives(plan)}
+    compiled.jacobian.prepare(rows.dtype, *given, *memories[0], outputs, np.zeros(1, np.int64), 0)
 
     def work(thread: int, taken: npt.NDArray[np.int64]) -> None:
-        compiled.jacobian(*given, *memories[thread], (first, many), taken, at_once)
+        if thread not in memories:
+            memories[thread] = _memory_of_derivatives(plan)
+        compiled.jacobian(*given, *memories[thread], outputs, taken, at_once)
 
-    share(tiles, count, work)
+    share(pieces, _worth(most_threads, pieces, n * (1 + many), plan), work)
     return found
 
 

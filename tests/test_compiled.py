@@ -328,6 +328,28 @@ def test_in_a_zip_or_without_a_home_it_works_with_one_warning(run_python):
     assert "fastnn cannot keep compiled code on disk" in warnings[0]
 
 
+@pytest.mark.slow
+@pytest.mark.compiled
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_with_damaged_files_it_works_with_one_warning(run_python, tmp_path, kind):
+    run_python(FIT, NUMBA_CACHE_DIR=str(tmp_path))
+    damaged = list(tmp_path.rglob(f"*.{kind}"))
+    assert damaged
+    for file in damaged:
+        file.write_bytes(file.read_bytes()[:-20])
+    *_, warnings = json.loads(run_python(FIT, NUMBA_CACHE_DIR=str(tmp_path)).stdout)
+    assert len(warnings) == 1
+    assert "fastnn cannot keep compiled code on disk (what is there is damaged: " in warnings[0]
+
+
+def test_ctrl_c_that_the_compiler_loses_is_not_lost():
+    def make(**cache):
+        raise RuntimeError("no compiled object yet for <Library 'part' at 0x7f3d20259890>")
+
+    with pytest.raises(KeyboardInterrupt):
+        compiled.kept_on_disk(make)
+
+
 FULL_DISK = (
     """
 from numba.core import caching

@@ -134,10 +134,13 @@ def test_number_of_threads_is_checked(rng):
 
 
 def test_derivatives_are_found_in_parts_of_any_size(rng, monkeypatch):
-    p = problem(rng, (3, 6, 2), 900 if JIT else 300)  # more than a tile
+    p = problem(rng, (3, 6, 5), 900 if JIT else 300)  # more than a tile
     whole = p.net.jacobian(p.X)
     monkeypatch.setattr("fastnn.training.PREDICTION_OPERATIONS", 1.0)
     assert_array_equal(p.net.jacobian(p.X), whole)
+    monkeypatch.setattr("fastnn.training.LEAST_TOGETHER", 2)  # of five outputs
+    assert_array_equal(p.net.jacobian(p.X), whole)
+    assert_array_equal(p.net.input_gradient(p.X, 4), whole[:, 4])
 
 
 @pytest.mark.parametrize(("output", "error"), [(1, ValueError), (-1, ValueError), ("y", TypeError)])

@@ -239,21 +239,24 @@ def jacobian(
     taken: Any,
     most: int,
 ) -> None:
-    """Overwrite blocks (M, F) of out (n, M, F) from rows of the inputs (n, F): ``most`` tiles, as above.
+    """Overwrite blocks (M, F) of out (n, M, F) from rows of the inputs (n, F): ``most`` pieces, as above.
 
-    They are the derivatives by the inputs of M outputs; ``outputs`` is (the first of them, M). Overwrites scratch
-    and work: (rows, rows, a 0), with as many rows each as the widest layer has inputs.
+    They are the derivatives by the inputs of M outputs; a piece is a tile and some of them. ``outputs`` is (the
+    first, M, those of a piece). Overwrites scratch and work: (rows, rows, a 0), with as many rows each as the
+    widest layer has inputs.
     """
     stride, features = plan[STRIDE], plan[INPUTS]
-    (start_of, many), places = outputs, on_stack(plan, plan[TILE])
+    (start_of, many, together), places = outputs, on_stack(plan, plan[TILE])
+    pieces = (many + together - 1) // together  # of a tile
     one, two, zero = work
     for _ in range(most):
-        start = plan[TILE] * add(taken, 0, 1)
+        piece = add(taken, 0, 1)
+        start, at = plan[TILE] * (piece // pieces), piece % pieces * together
         used = min(plan[TILE], plan[SAMPLES] - start)
         if used <= 0:
             break
         samples, _ = _forward(plan, numbers, parameters, inputs, places, scratch, start, used, True)
-        for m in range(many):
+        for m in range(at, min(many, at + together)):
             dx = _input_gradient(plan, parameters, scratch, (one, two), zero, samples, start_of + m)
             for s in range(used):
                 scatter(dx, stride, s, out, (start + s) * many + m, features)
