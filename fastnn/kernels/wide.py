@@ -1,7 +1,7 @@
 """The dense layer of many inputs or many outputs: what ``dense`` computes for few, in larger blocks.
 
-A network without such layers has no use for it, so these are parts of their
-own (see ``kernels.calls``). I inputs, O outputs, S samples, as there.
+A network without such layers has no use for it, so these are parts of their own (see ``kernels.calls``).
+I inputs, O outputs, S samples, as there.
 """
 
 from __future__ import annotations
