@@ -340,7 +340,7 @@ def preparing(what: str, dtype: np.dtype[Any], usual: str) -> Iterator[None]:
 
 
 def kept_on_disk(make: Callable[..., Any]) -> Any:
-    """What ``make(cache=True)`` gives, or without a cache if there is no folder for it that can be written to."""
+    """What ``make(cache=True)`` gives; without a cache, and with a warning, if it cannot be written or read."""
     try:
         return make(cache=True)
     except (EOFError, pickle.UnpicklingError) as error:

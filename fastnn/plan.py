@@ -176,10 +176,10 @@ class Plan:
         return int(self.numbers[layout.STRIDE])
 
     @property
-    def most_inputs(self) -> int:
-        """Of a layer."""
-        end = layout.HEAD + int(self.numbers[layout.LAYERS]) * layout.LAYER_FIELDS
-        return int(self.numbers[layout.HEAD + layout.LAYER_INPUTS : end : layout.LAYER_FIELDS].max())
+    def layers(self) -> npt.NDArray[np.int64]:
+        """What is said of each layer, a row of LAYER_FIELDS numbers."""
+        count = int(self.numbers[layout.LAYERS])
+        return self.numbers[layout.HEAD :][: count * layout.LAYER_FIELDS].reshape(count, layout.LAYER_FIELDS)
 
     @property
     def vector_length(self) -> int:

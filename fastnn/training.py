@@ -141,7 +141,7 @@ class _LongPass:
 
 def _memory_of_derivatives(plan: Plan) -> tuple[Array, tuple[Array, ...]]:
     """What a thread needs to go back to the inputs: scratch, two layers' rows in turn, and a 0."""
-    rows = plan.most_inputs * plan.stride
+    rows = int(plan.layers[:, layout.LAYER_INPUTS].max()) * plan.stride
     return plan.scratch(), tuple(aligned_zeros(numbers, plan.dtype) for numbers in (rows, rows, 1))
 
 

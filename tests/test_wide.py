@@ -38,12 +38,9 @@ def with_wide_parts(sizes, what, of_loss, batch_size=None, frozen=0):
     for layer in net.layers[:frozen]:
         layer.trainable = False
     task = Task(what, loss_of("mse").part("identity", sizes[-1]) if of_loss else None, batch_size=batch_size)
-    numbers = make_plan(net.shapes, net.inputs, net.outputs, 100, net.dtype, task).numbers
-    records = numbers[layout.HEAD :][: numbers[layout.LAYERS] * layout.LAYER_FIELDS].reshape(
-        -1, layout.LAYER_FIELDS
-    )
+    layers = make_plan(net.shapes, net.inputs, net.outputs, 100, net.dtype, task).layers
     names = {"f": layout.LAYER_FORWARD, "b": layout.LAYER_BACKWARD, "g": layout.LAYER_GRADIENT}
-    return ["".join(name for name, field in names.items() if record[field]) for record in records]
+    return ["".join(name for name, field in names.items() if layer[field]) for layer in layers]
 
 
 def test_what_nobody_asks_for_is_not_compiled():
@@ -64,8 +61,7 @@ def test_what_nobody_asks_for_is_not_compiled():
 def test_any_number_of_rows_is_predicted_in_the_large_blocks(what):
     shapes = fastnn.mlp([16, 16, 16]).shapes
     for rows in (1, 2, 3, 100):
-        numbers = plan_of_predictions(shapes, rows, np.dtype("f8"), what).numbers
-        layers = numbers[layout.HEAD :][: 2 * layout.LAYER_FIELDS].reshape(2, layout.LAYER_FIELDS)
+        layers = plan_of_predictions(shapes, rows, np.dtype("f8"), what).layers
         assert (layers[:, layout.LAYER_FORWARD] != 0).all()
         assert ((layers[:, layout.LAYER_BACKWARD] != 0) == (what == layout.GRADIENT)).all()
 
