@@ -14,7 +14,7 @@ from fastnn.dataset import Rows
 from fastnn.findings import figure, percent
 from fastnn.inspection import LayerDiagnosis as LayerDiagnosis
 from fastnn.inspection import inspect, norm, of_layers, reach_of
-from fastnn.loss_kinds import Loss
+from fastnn.loss_kinds import Kind, Loss
 from fastnn.network import Sequential
 
 Array = npt.NDArray[Any]
@@ -129,7 +129,7 @@ def diagnose(
     facts = findings.Facts(
         net=net,
         rows=rows,
-        loss=problem.loss.name,
+        loss=problem.loss,
         loss_now=value,
         fused=problem.loss.part(last.activation, net.outputs).fused,
         reach=reach_of(function, last.activation, net.dtype),
@@ -190,9 +190,9 @@ def _explained(loss: Loss, activation: str, outputs: Array, rows: Rows) -> float
         return None
     p = outputs.astype(np.float64)
     t, w, mean = _weighted(rows)
-    if activation == "log_softmax" and loss.classes:
+    if activation == "log_softmax" and loss.kind is Kind.LABELS:
         p = np.exp(p)
-    if loss.name == "hinge":  # only the side counts
+    if loss.signs:  # only the side counts
         p, t = np.sign(p), np.where(t > 0, 1.0, -1.0)
         mean = np.average(t, axis=0, weights=w)
     total = float(w @ np.square(t - mean).sum(axis=1))
@@ -204,11 +204,11 @@ def _explained(loss: Loss, activation: str, outputs: Array, rows: Rows) -> float
 def _guessing(loss: Loss, rows: Rows) -> float | None:
     """The loss of the best constant outputs: the variance or the entropy of the targets."""
     t, w, mean = _weighted(rows)
-    if loss.name in ("mse", "half_sse"):
+    if loss.squares:
         of_outputs = np.average(np.square(t - mean), axis=0, weights=w)
-        return float(of_outputs.mean() if loss.name == "mse" else of_outputs.sum() / 2)
+        return float(of_outputs.mean() if loss.scale is None else loss.scale * of_outputs.sum())
     if loss.name not in ("cross_entropy", "binary_cross_entropy"):
         return None
-    shares = mean if loss.classes else np.stack([mean, 1.0 - mean])
+    shares = mean if loss.kind is Kind.LABELS else np.stack([mean, 1.0 - mean])
     entropy = -(shares * np.log(np.maximum(shares, np.finfo(np.float64).tiny))).sum(axis=0)
     return float(entropy.mean())

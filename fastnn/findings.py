@@ -16,6 +16,7 @@ from fastnn.layers import Dense
 if TYPE_CHECKING:
     from fastnn.dataset import Rows
     from fastnn.history import History
+    from fastnn.loss_kinds import Loss
     from fastnn.network import Sequential
 
 Array = npt.NDArray[Any]
@@ -35,12 +36,6 @@ OSCILLATION = 0.1  # a share of what has been gained
 RISE, GAP = 0.2, 0.5  # of a validation loss, as shares of what has been gained,
 LEARNT = 0.5  # if that is so great a share of the loss to begin with
 FEWEST_EPOCHS = 10  # of a curve that something is read off
-CLASSES = (
-    "binary_cross_entropy",
-    "cross_entropy",
-    "focal",
-    "hinge",
-)  # losses with targets of a range of their own
 MOST_NAMED = 3
 
 
@@ -50,7 +45,7 @@ class Facts:
 
     net: Sequential
     rows: Rows  # that count
-    loss: str
+    loss: Loss
     loss_now: float
     fused: bool  # whether the loss is computed from logits
     reach: Reach  # of the output layer's activation
@@ -212,7 +207,7 @@ def _of_targets(facts: Facts) -> Iterator[str]:
     if len(targets) > 1 and (targets == targets[0]).all():
         yield f"y is {_shown(targets[0])} in every row: there is nothing to be learnt from it"
         return
-    if facts.loss in CLASSES:
+    if facts.loss.of_classes:  # whose range is their own
         return
     reach, name = facts.reach, facts.net.layers[-1].activation
     low, high = float(targets.min()), float(targets.max())
@@ -307,8 +302,8 @@ def _of_saturation(facts: Facts) -> Iterator[str]:
                 f"loss {'cross_entropy' if name == 'softmax' else 'binary_cross_entropy with sigmoid outputs'}"
             )
         yield (
-            f"{percent(share)} of the outputs ({name}) are saturated at the wrong end, where loss {facts.loss} "
-            f"has hardly any gradient: use {remedy}"
+            f"{percent(share)} of the outputs ({name}) are saturated at the wrong end, where loss "
+            f"{facts.loss.name} has hardly any gradient: use {remedy}"
         )
 
 

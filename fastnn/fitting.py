@@ -384,7 +384,7 @@ def _refuse_optimizer(net: Sequential, optimizer: Optimizer, batch_size: int | N
         if optimizer.gauss_newton is not None and shape.l1 > 0.0:
             raise ValueError(f"l1 of layers[{i}] is {shape.l1:g}, and {name} is for squares; l2 is one, l1 is not")
     if optimizer.gauss_newton is not None:
-        if loss.name not in ("mse", "half_sse"):
+        if not loss.squares:
             raise ValueError(f"loss is {loss!r}, and {name} is for squares: mse and half_sse")
         if len(net.parameters) > MOST_FOR_NEWTON:
             raise ValueError(
@@ -419,10 +419,10 @@ def _metrics(
     found = []
     given = rows.given if isinstance(rows, Rows) else rows.compared().given
     for metric in metrics_of(names):
-        settings = metric.settings(loss.name, net.layers[-1].activation, net.outputs, net.dtype)
-        metric.check_targets(given, loss.name)
+        settings = metric.settings(loss, net.layers[-1].activation, net.outputs, net.dtype)
+        metric.check_targets(given, loss)
         if validation is not None:
-            metric.check_targets(validation.given, loss.name, "y of the validation rows")
+            metric.check_targets(validation.given, loss, "y of the validation rows")
         # Which class outputs say is found tile by tile, and quicker.
         of_labels = metric.of_labels and settings[metric_kernels.MODE] == metric_kernels.GREATEST
         if of_labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +30,15 @@ class Formula:
 
 
 ANY = "any"  # activation
-YES_OR_NO = ("binary_cross_entropy", "focal", "hinge")  # losses by which each output may be a class of its own
+
+
+class Kind(enum.Enum):
+    """What the targets of a loss are."""
+
+    NUMBERS = "numbers, which may be 0 and 1 too, or rows with a single 1"
+    AMOUNTS = "numbers that say no class"
+    YES_OR_NO = "of each output whether a class of its own is there"
+    LABELS = "labels, or shares of classes"
 
 
 @dataclass(frozen=True)
@@ -43,11 +52,13 @@ class Loss:
     formulas: dict[str, Formula] = field(hash=False)  # by the activation of the outputs
     natural: str = "identity"  # the activation that suits it best
     scale: float | None = None  # of the sum over a sample's outputs; without it their mean is taken
-    classes: bool = False  # targets are labels or shares of classes
+    kind: Kind = Kind.NUMBERS  # of targets
+    labels: bool = False  # for several outputs, labels will do as well
+    squares: bool = False  # whether it is a sum of squares, each by a number of its own
     least: float | None = None  # of a target,
     above: float | None = None  # or what it has to be above
     most: float | None = None
-    signs: bool = False  # targets are -1 and 1, or 0 and 1
+    signs: bool = False  # they are -1 and 1, or 0 and 1
     settings: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     smoothing: float = 0.0  # of labels
 
@@ -74,14 +85,21 @@ class Loss:
         formula = next(formula for formula in reversed(self.formulas.values()) if not formula.fused)
         return Loss(self.name, {ANY: formula}, scale=self.scale, settings=self.settings)
 
+    @property
+    def of_classes(self) -> bool:
+        """Whether targets always say classes."""
+        return self.kind in (Kind.YES_OR_NO, Kind.LABELS)
+
+    def takes_labels(self, outputs: int) -> bool:
+        """Whether a target may be the number of a class, for so many outputs."""
+        return self.kind is Kind.LABELS or (self.labels and outputs > 1)
+
     def targets(self, value: Any, rows: int, outputs: int, dtype: np.dtype[Any], name: str = "y") -> checks.Array:
         """Targets as numbers (rows, outputs), before smoothing."""
-        if self.classes:
+        if self.kind is Kind.LABELS or (np.ndim(value) == 1 and self.takes_labels(outputs)):
             return checks.class_targets(value, rows, outputs, dtype, name)
         if len(self.settings) > 1:
             value = _for_each_level(value, outputs, name)
-        if self.name == "focal" and outputs > 1 and np.ndim(value) == 1:
-            return checks.class_targets(value, rows, outputs, dtype, name)
         found = checks.targets(value, rows, outputs, dtype, name)
         wrong = np.zeros(found.shape, bool)
         if self.least is not None:
@@ -116,7 +134,7 @@ class Loss:
         """Targets as the kernel is given them."""
         if self.smoothing == 0.0:
             return targets
-        share = 1.0 / targets.shape[1] if self.classes else 0.5
+        share = 1.0 / targets.shape[1] if self.kind is Kind.LABELS else 0.5
         return (targets * (1.0 - self.smoothing) + self.smoothing * share).astype(targets.dtype)
 
     def __repr__(self) -> str:
@@ -138,28 +156,31 @@ NUMBERS = ("identity", "tanh")
 POSITIVE = "softplus"
 
 _ALL: Iterable[Loss] = (
-    Loss("mse", {ANY: Formula(kernels.squared_error)}),
-    Loss("half_sse", {ANY: Formula(kernels.squared_error)}, scale=0.5),
+    Loss("mse", {ANY: Formula(kernels.squared_error)}, squares=True),
+    Loss("half_sse", {ANY: Formula(kernels.squared_error)}, scale=0.5, squares=True),
     Loss("mae", {ANY: Formula(kernels.absolute_error)}),
     Loss("huber", {ANY: Formula(kernels.huber)}, settings=((1.0, 0.0),)),
     Loss("log_cosh", {ANY: Formula(kernels.log_cosh)}),
-    Loss("quantile", {ANY: Formula(kernels.quantile)}, settings=((0.5, 0.0),)),
+    Loss("quantile", {ANY: Formula(kernels.quantile)}, kind=Kind.AMOUNTS, settings=((0.5, 0.0),)),
     Loss(
         "poisson",
         {"exponential": Formula(kernels.poisson_of_exponential, fused=True), POSITIVE: Formula(kernels.poisson)},
         natural="exponential",
+        kind=Kind.AMOUNTS,
         least=0.0,
     ),
     Loss(
         "gamma",
         {"exponential": Formula(kernels.gamma_of_exponential, fused=True), POSITIVE: Formula(kernels.gamma)},
         natural="exponential",
+        kind=Kind.AMOUNTS,
         above=0.0,
     ),
     Loss(
         "binary_cross_entropy",
         {"sigmoid": Formula(kernels.binary_cross_entropy, fused=True)},
         natural="sigmoid",
+        kind=Kind.YES_OR_NO,
         least=0.0,
         most=1.0,
     ),
@@ -172,9 +193,9 @@ _ALL: Iterable[Loss] = (
         },
         natural="softmax",
         scale=1.0,
-        classes=True,
+        kind=Kind.LABELS,
     ),
-    Loss("hinge", dict.fromkeys(NUMBERS, Formula(kernels.hinge)), signs=True),
+    Loss("hinge", dict.fromkeys(NUMBERS, Formula(kernels.hinge)), kind=Kind.YES_OR_NO, signs=True),
     Loss(
         "focal",
         {
@@ -182,6 +203,8 @@ _ALL: Iterable[Loss] = (
             "softmax": Formula(row_losses.focal_of_softmax, fused=True, coupled=True),
         },
         natural="sigmoid",
+        kind=Kind.YES_OR_NO,
+        labels=True,
         least=0.0,
         most=1.0,
         settings=((2.0, -1.0),),

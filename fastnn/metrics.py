@@ -26,7 +26,7 @@ import numpy as np
 from fastnn import checks, compiled, parts
 from fastnn.arrays import read_only
 from fastnn.kernels import metrics as kernels
-from fastnn.loss_kinds import YES_OR_NO
+from fastnn.loss_kinds import Kind, Loss
 
 # What a metric asks of targets: that they are numbers, or that they say a class.
 NUMBERS, CLASSES = "numbers", "classes"
@@ -38,8 +38,6 @@ AVERAGES = {
     "weighted": kernels.WEIGHTED,
 }
 
-# Losses by what their targets are. Those in neither group have numbers, which may be 0 and 1 or one-hot rows.
-NEVER_CLASSES = ("quantile", "poisson", "gamma")
 PROBABILITIES = ("sigmoid", "hard_sigmoid", "softmax", "log_softmax")
 
 # More labels than this are taken for numbers that are no labels.
@@ -69,34 +67,36 @@ class Metric:
         """How many float64 numbers its kernel needs to work in."""
         return kernels.work_size(self.kernel, rows, outputs)
 
-    def settings(self, loss: str, activation: str, outputs: int, dtype: np.dtype[Any]) -> checks.Array:
+    def settings(self, loss: Loss, activation: str, outputs: int, dtype: np.dtype[Any]) -> checks.Array:
         """The settings of its kernel for a network's outputs; ValueError if the metric makes no sense there.
 
-        ``loss`` is the name of what the network is trained with, ``activation`` that of its outputs.
+        ``loss`` is what the network is trained with, ``activation`` the name of that of its outputs.
         """
         if self.targets == NUMBERS:
             return _settings()
         asked = f"metric {self.name!r}"
-        if loss in NEVER_CLASSES:
-            raise ValueError(f"{asked} needs targets that are classes; those of loss {loss!r} are numbers")
+        if loss.kind is Kind.AMOUNTS:
+            raise ValueError(f"{asked} needs targets that are classes; those of loss {loss.name!r} are numbers")
         mode = _mode(loss, activation, outputs)
         if self.kernel in ("confusion_matrix", "top_k_accuracy") and mode == kernels.EACH:
             raise ValueError(
-                f"{asked} needs one class a row; with loss {loss!r} each output is a class of its own"
+                f"{asked} needs one class a row; with loss {loss.name!r} each output is a class of its own"
             )
         if self.kernel == "log_loss" and activation not in PROBABILITIES:
             raise ValueError(
                 f"{asked} needs outputs that are probabilities: {', '.join(PROBABILITIES)}; "
                 f"the last layer's activation is {activation!r}"
             )
-        if self.kernel == "log_loss" and loss == "hinge":
-            raise ValueError(f"{asked} needs targets that are probabilities; those of loss 'hinge' are -1 and 1")
+        if self.kernel == "log_loss" and loss.signs:
+            raise ValueError(
+                f"{asked} needs targets that are probabilities; those of loss {loss.name!r} are -1 and 1"
+            )
         if self.kernel == "top_k_accuracy" and (mode != kernels.GREATEST or self.top > outputs):
             raise ValueError(
                 f"{asked} needs at least {max(2, self.top)} outputs of which one is right; "
-                f"there {'is' if outputs == 1 else 'are'} {outputs}, with loss {loss!r}"
+                f"there {'is' if outputs == 1 else 'are'} {outputs}, with loss {loss.name!r}"
             )
-        middle = 0.0 if loss == "hinge" else 0.5  # its targets are -1 and 1
+        middle = 0.0 if loss.signs else 0.5
         return _settings(
             mode,
             threshold=middle,
@@ -107,9 +107,9 @@ class Metric:
             logarithms=activation == "log_softmax",
         )
 
-    def check_targets(self, targets: checks.Array, loss: str, name: str = "y") -> None:
+    def check_targets(self, targets: checks.Array, loss: Loss, name: str = "y") -> None:
         """ValueError if targets (n, K) of a loss of numbers do not say classes, as this metric needs it."""
-        if self.targets == NUMBERS or loss == "cross_entropy" or loss in YES_OR_NO:
+        if self.targets == NUMBERS or loss.of_classes:
             return
         wrong = ((targets != 0) & (targets != 1)).any(axis=1)
         needed = "0 or 1"
@@ -121,15 +121,15 @@ class Metric:
             shown = checks.shown(targets[at].tolist() if targets.shape[1] > 1 else float(targets[at, 0]))
             raise ValueError(
                 f"{name}[{at}] is {shown}; metric {self.name!r} needs targets that are classes: "
-                f"with loss {loss!r} each is {needed}"
+                f"with loss {loss.name!r} each is {needed}"
             )
 
 
-def _mode(loss: str, activation: str, outputs: int) -> int:
+def _mode(loss: Loss, activation: str, outputs: int) -> int:
     """How a row of outputs and its target say classes."""
     if outputs == 1:
         return kernels.ONE_OUTPUT
-    if loss in YES_OR_NO and activation not in ("softmax", "log_softmax"):
+    if loss.kind is Kind.YES_OR_NO and activation not in ("softmax", "log_softmax"):
         return kernels.EACH
     return kernels.GREATEST
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastnn import checks, compiled
 from fastnn.dataset import Rows
-from fastnn.loss_kinds import YES_OR_NO, Loss
+from fastnn.loss_kinds import Kind, Loss
 
 Array = npt.NDArray[Any]
 
@@ -21,9 +21,9 @@ SPLIT = 2**61  # the stream of random numbers for what is set apart; those of ep
 def labels_of(loss: Loss, rows: Rows) -> Array | None:
     """(n,) the class of each row, or None where targets are no classes."""
     given = rows.given
-    if loss.classes:
+    if loss.kind is Kind.LABELS:
         return np.asarray(given.argmax(axis=1))
-    if loss.name in YES_OR_NO and given.shape[1] == 1 and np.isin(given, (-1, 0, 1)).all():
+    if loss.kind is Kind.YES_OR_NO and given.shape[1] == 1 and np.isin(given, (-1, 0, 1)).all():
         return (given[:, 0] > 0).astype(np.int64)
     return None
 

@@ -150,7 +150,7 @@ def _data(case: Case) -> tuple[Array, Array, Array | None]:
     numbers = np.array([[r.random() for _ in range(case.outputs)] for _ in range(n)])
     weights = np.array([r.randrange(4) / 2 for _ in range(n)]) if case.weighted else None
     loss = loss_of(_made(case.loss, fastnn))
-    if loss.classes or (loss.name == "focal" and case.outputs > 1):
+    if loss.takes_labels(case.outputs):
         return X, numbers.argmax(axis=1), weights
     if loss.most is not None or loss.signs:
         return X, (numbers > 0.5).astype(float), weights

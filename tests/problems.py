@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 import fastnn
 import reference
 from fastnn.activations import ACTIVATIONS
-from fastnn.loss_kinds import ANY, LOSSES, loss_of
+from fastnn.loss_kinds import ANY, LOSSES, Kind, loss_of
 
 JIT = not numba.config.DISABLE_JIT
 
@@ -145,9 +145,9 @@ class Problem:
 def targets(rng, asked, samples, outputs, dtype, labels=True):
     """Targets that a loss accepts."""
     loss = loss_of(made(asked, fastnn))
-    if loss.classes and labels:
+    if loss.kind is Kind.LABELS and labels:
         return rng.integers(outputs, size=samples)
-    if loss.classes:
+    if loss.kind is Kind.LABELS:
         y = rng.integers(1, 9, size=(samples, outputs)) * 1.0
         return (y / y.sum(axis=1, keepdims=True)).astype(dtype)
     if loss.signs:

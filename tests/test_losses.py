@@ -10,7 +10,7 @@ import pytest
 import fastnn
 import reference
 from fastnn import losses
-from fastnn.loss_kinds import LOSSES, loss_of
+from fastnn.loss_kinds import LOSSES, Kind, loss_of
 from tests.problems import LOSSES_WITH_SETTINGS, made
 
 
@@ -24,7 +24,7 @@ def mean_of_twin(name, p, t, weights=None, **settings):
 def predictions_and_targets(rng, name, outputs):
     """Of 17 rows, within what the loss accepts."""
     p, t = rng.uniform(size=(2, 17, outputs))
-    if LOSSES[name].classes:
+    if LOSSES[name].kind is Kind.LABELS:
         t /= t.sum(axis=1, keepdims=True)
     if LOSSES[name].signs:
         p, t = 4 * p - 2, rng.choice([-1.0, 1.0], size=t.shape)

@@ -15,6 +15,7 @@ import reference
 from fastnn import metrics
 from fastnn.arrays import read_only
 from fastnn.kernels import metrics as kernels
+from fastnn.loss_kinds import loss_of
 from fastnn.metrics import METRICS, metric_of, metrics_of
 
 N = 60
@@ -346,11 +347,11 @@ def test_kernels_as_fit_calls_them(rng, dtype, loss, output, outputs):
     for name in [*METRICS, "top_2_accuracy"]:
         metric = metric_of(name)
         try:
-            settings = metric.settings(loss, output, outputs, np.dtype(dtype))
+            settings = metric.settings(loss_of(loss), output, outputs, np.dtype(dtype))
         except ValueError:
             continue
         computed.append(name)
-        metric.check_targets(t, loss)
+        metric.check_targets(t, loss_of(loss))
         expected = reference.metrics.of_network(name, loss, output, p.tolist(), t.tolist(), w.tolist())
         same(run_kernel(metric, settings, p, t, w), expected, 1e-9 if dtype == "float64" else 1e-6)
         # What stands in rows of weight 0 is left out, whatever it is; elsewhere NaN is seen.
@@ -390,19 +391,19 @@ def test_kernels_as_fit_calls_them(rng, dtype, loss, output, outputs):
 )
 def test_what_makes_no_sense_is_refused(name, loss, output, outputs, match):
     with pytest.raises(ValueError, match=match):
-        metric_of(name).settings(loss, output, outputs, np.dtype("float64"))
+        metric_of(name).settings(loss_of(loss), output, outputs, np.dtype("float64"))
 
 
 def test_targets_that_are_no_classes():
     metric = metric_of("accuracy")
-    metric.check_targets(np.array([[0.3, 0.4]]), "binary_cross_entropy")
-    metric_of("r2").check_targets(np.array([[0.3]]), "mse")
+    metric.check_targets(np.array([[0.3, 0.4]]), loss_of("binary_cross_entropy"))
+    metric_of("r2").check_targets(np.array([[0.3]]), loss_of("mse"))
     with pytest.raises(ValueError, match=r"y\[1\] is 0\.5; metric 'accuracy' needs .* 'mse' each is 0 or 1"):
-        metric.check_targets(np.array([[0], [0.5]]), "mse")
+        metric.check_targets(np.array([[0], [0.5]]), loss_of("mse"))
     with pytest.raises(ValueError, match=r"y\[1\] is \[1\.0, 1\.0\]; .* a row of 0 with a single 1"):
-        metric.check_targets(np.array([[0, 1.0], [1, 1]]), "mse")
+        metric.check_targets(np.array([[0, 1.0], [1, 1]]), loss_of("mse"))
     with pytest.raises(ValueError, match=r"y\[0\] is \[0\.0, 0\.0\]"):
-        metric.check_targets(np.zeros((1, 2)), "mse")
+        metric.check_targets(np.zeros((1, 2)), loss_of("mse"))
 
 
 # Few rows, one class -----------------------------------------------------------------------------------
