@@ -165,6 +165,24 @@ class Tiles:
                 self._weights[tile, :, rest:] = 0
 
 
+@dataclass(frozen=True)
+class Use:
+    """What rows are for, as far as it says how they may be held.
+
+    Attributes
+    ----------
+    mini_batches : they are; without them, all rows are one batch.
+    shuffled : mini-batches are drawn in a new order each epoch.
+    beside : how many bytes are taken beside so many rows.
+    in_memory : why they may not be read bit by bit; "" if they may.
+    """
+
+    mini_batches: bool = False
+    shuffled: bool = False
+    beside: Callable[[int], int] = lambda rows: 0
+    in_memory: str = ""
+
+
 def columns_of(plan: Plan) -> tuple[int, int]:
     """(features, outputs) of a row."""
     return int(plan.numbers[layout.INPUTS]), int(plan.numbers[layout.OUTPUTS])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnn import checks, splits, training
 from fastnn.callbacks import Callbacks, EarlyStopping, callbacks_of
-from fastnn.dataset import Dataset, Kept, Rows, rows_of
+from fastnn.dataset import Dataset, Kept, Rows, Use, rows_of
 from fastnn.history import History
 from fastnn.loss_kinds import Loss
 from fastnn.optimizers import Optimizer, optimizer_of
@@ -196,10 +196,7 @@ def rows_or_stream(
     sample_weight: Any,
     loss: Loss,
     memory_limit: Any,
-    others: Callable[[int], int] = lambda rows: 0,
-    mini_batches: bool = False,
-    shuffled: bool = False,
-    in_memory: str = "",
+    use: Use,
 ) -> tuple[Rows | Stream, Dataset | None]:
     """Checked rows, and the Dataset they are from, or a stream of rows; see ``streams.rows_of``."""
     limit = None if memory_limit is None else checks.byte_count(memory_limit, "memory_limit")
@@ -207,7 +204,7 @@ def rows_or_stream(
         return net.rows(X, y, sample_weight, loss)
     from fastnn import streams
 
-    return streams.rows_of(net, X, y, sample_weight, loss, limit, others, mini_batches, shuffled, in_memory)
+    return streams.rows_of(net, X, y, sample_weight, loss, limit, use)
 
 
 def _bytes_beside(
@@ -295,7 +292,7 @@ def ask(
     else:
         kept = Kept()
 
-        def others(count: int) -> int:
+        def beside(count: int) -> int:
             return _bytes_beside(net, metrics, validation_data, validation_split, problem.loss, count)
 
         in_memory = ""
@@ -315,10 +312,7 @@ def ask(
             sample_weight,
             problem.loss,
             memory_limit,
-            others,
-            rows_of_batch is not None,
-            options.shuffle,
-            in_memory,
+            Use(rows_of_batch is not None, options.shuffle, beside, in_memory),
         )
     validation = None
     if validation_data is not None and validation_split is not None:

@@ -17,7 +17,7 @@ from numba.extending import typeof_impl
 
 from fastnn import checks, files, memory, training
 from fastnn.activations import ACTIVATIONS, Activation
-from fastnn.dataset import Dataset, Rows, rows_of
+from fastnn.dataset import Dataset, Rows, Use, rows_of
 from fastnn.fitting import fit, rows_or_stream
 from fastnn.handles import Handle
 from fastnn.history import History
@@ -441,7 +441,7 @@ class Sequential:
             return found  # type: ignore[no-any-return]
         from_environment()  # refused here, whether the rows are worth more than one thread or not
         problem = self.problem(loss)
-        rows, dataset = rows_or_stream(self, X, y, sample_weight, problem.loss, memory_limit)
+        rows, dataset = rows_or_stream(self, X, y, sample_weight, problem.loss, memory_limit, Use())
         return training.evaluate(problem, self._parameters, rows, dataset)
 
     def loss_and_gradient(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from fastnn import checks, memory
 from fastnn.arrays import aligned
-from fastnn.dataset import Data, Dataset, Rows, Tiles, columns_of, rows_for
+from fastnn.dataset import Data, Dataset, Rows, Tiles, Use, columns_of, rows_for
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
 from fastnn.plan import Plan
@@ -367,27 +367,21 @@ def rows_of(
     sample_weight: Any,
     loss: Loss,
     limit: int | None,
-    others: Callable[[int], int] = lambda rows: 0,
-    mini_batches: bool = False,
-    shuffled: bool = False,
-    in_memory: str = "",
+    use: Use,
 ) -> tuple[Rows | Stream, Dataset | None]:
-    """Checked rows, and the Dataset they are from; or a stream, if they are blocks, or too great to be packed.
-
-    ``others`` says how many bytes are taken beside so many rows; ``in_memory`` why they may not be a stream.
-    """
+    """Checked rows, and the Dataset they are from; or a stream, if they are blocks, or too great to be packed."""
     wanted = Wanted(net.inputs, net.outputs, loss, net.dtype)
     if y is None and not isinstance(X, Dataset) and are_blocks(X):
         if sample_weight is not None:
             raise TypeError("sample_weight is given beside blocks; a block with weights is (X, y, sample_weight)")
-        if mini_batches and shuffled:
+        if use.mini_batches and use.shuffled:
             raise ValueError(
                 "shuffle is True, as it is by default, and blocks are read in their order; shuffle=False is needed"
             )
-        if in_memory:
-            raise ValueError(f"blocks are read in windows, and {in_memory}")
+        if use.in_memory:
+            raise ValueError(f"blocks are read in windows, and {use.in_memory}")
         stream = of_blocks(X, wanted, limit)
-        stream.leave(others(len(stream)))
+        stream.leave(use.beside(len(stream)))
         return stream, None
     if y is None and not isinstance(X, Dataset):
         raise TypeError(
@@ -398,34 +392,34 @@ def rows_of(
         return net.rows(X, y, sample_weight, loss)
     block = Block(X.X, X.y, X.sample_weight) if isinstance(X, Dataset) else block_of("", X, y, sample_weight)
     n = len(block.X)
-    needed = copied_bytes(block, wanted)
-    if mini_batches:
-        needed += 8 * n if shuffled else 0
+    beside, needed = use.beside(n), copied_bytes(block, wanted)
+    if use.mini_batches:
+        needed += 8 * n if use.shuffled else 0
     else:
         needed += packed_bytes(n, wanted)
-    if needed + others(n) <= limit:
+    if needed + beside <= limit:
         return net.rows(X, y, sample_weight, loss)
-    if mini_batches and shuffled:
+    if use.mini_batches and use.shuffled:
         raise ValueError(
             f"memory_limit is {memory.shown(limit)}, and to draw {n:,} rows in a new order each epoch takes "
-            f"{memory.enough(needed + others(n))} here; shuffle=False takes less"
+            f"{memory.enough(needed + beside)} here; shuffle=False takes less"
             + (
                 f", and so do X, y and weights of type {wanted.dtype} in C order and native byte order"
                 if needed > 8 * n
                 else ""
             )
         )
-    if in_memory:
+    if use.in_memory:
         raise ValueError(
             f"memory_limit is {memory.shown(limit)}, too little to pack {n:,} rows, which takes "
-            f"{memory.enough(needed + others(n))} here, and {in_memory}"
+            f"{memory.enough(needed + beside)} here, and {use.in_memory}"
         )
-    if not mini_batches and copied_bytes(block, wanted) == 0 and others(n) <= limit:
+    if not use.mini_batches and copied_bytes(block, wanted) == 0 and beside <= limit:
         rows = net.rows(X, y, sample_weight, loss)[0]
         if rows.weights is None or rows.weights.all():
             return replace(rows, in_place=True), None
     stream = of_arrays(block, wanted, limit)
-    stream.leave(others(n))
+    stream.leave(beside)
     return stream, None
 
 
