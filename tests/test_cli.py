@@ -890,12 +890,13 @@ def test_warmup_compiles_what_later_processes_need(run_python, tmp_path):
     warm = "from fastnn.cli import main; raise SystemExit(main(['warmup', '--dtype', 'float32']))"
     first, second = (run_python(warm, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
     assert re.fullmatch(
-        r"(\d of 2  (training and prediction|common parts) +float32  compiled +[\d.]+ (s|ms)\n){2}"
+        r"(\d of 3  (training and prediction|many networks, derivatives|common parts) +float32"
+        r"  compiled +[\d.]+ (s|ms)\n){3}"
         rf"All compiled in [\d.]+ s; it is kept in {re.escape(str(tmp_path))}.*\n",
         first.stdout,
     )
     assert (first.stderr, second.stderr) == ("", "")
-    assert second.stdout.count("ready  ") == 2
+    assert second.stdout.count("ready  ") == 3
     assert "All was ready; checked in " in second.stdout
     used = run_python(
         "import fastnn\n"
@@ -907,6 +908,10 @@ def test_warmup_compiles_what_later_processes_need(run_python, tmp_path):
         "    net.evaluate([[1.0], [2.0]], [0, 1], loss='cross_entropy')\n"
         "    wide = fastnn.mlp([64, 64, 64, 1], dtype='float32')\n"
         "    wide.fit([[0.0] * 64] * 3, [0.0, 1.0, 2.0])\n"
+        "    wide.fit([[0.0] * 64] * 3, [0.0, 1.0, 2.0], batch_size=1)\n"
+        "    fastnn.fit_many([wide], [[0.0] * 64] * 3, [0.0, 1.0, 2.0])\n"
+        "    wide.jacobian([[0.0] * 64]), wide.input_gradient([[0.0] * 64] * 3)\n"
+        "    wide.loss_and_gradient(fastnn.Dataset([[0.0] * 64] * 3, [0.0, 1.0, 2.0]))\n"
         "print(len(recorder.buffer))\n",
         NUMBA_CACHE_DIR=str(tmp_path),
     )

@@ -28,7 +28,8 @@ for this kind of processor. The folder can be chosen with NUMBA_CACHE_DIR.
 """
 
 DTYPES = ("float64", "float32")
-LOOPS, PARTS = "training and prediction", "common parts"  # the longer first, so that no process waits for it alone
+# The longer first, so that no process waits for it alone.
+LOOPS, OTHERS, PARTS = KINDS = "training and prediction", "many networks, derivatives", "common parts"
 
 # What most networks are made of; the rest is compiled when it is first used.
 COMMON_ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softmax")
@@ -42,8 +43,8 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "warmup",
         help="compile ahead",
-        description="Compiles training, prediction and all their common parts ahead, so that the first use does "
-        "not wait for it. What is on disk already is left as it is.",
+        description="Compiles training, prediction, derivatives and all their common parts ahead, so that the "
+        "first use does not wait for it. What is on disk already is left as it is.",
         epilog=EXAMPLES,
         formatter_class=formatter,
     )
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         print("Nothing to do: NUMBA_DISABLE_JIT is set, so nothing is compiled.")
         return 0
     folder = compiled.train.folder()
-    wanted = [(kind, dtype) for kind in (LOOPS, PARTS) for dtype in DTYPES if options.dtype in (dtype, "all")]
+    wanted = [(kind, dtype) for kind in KINDS for dtype in DTYPES if options.dtype in (dtype, "all")]
     start = time.perf_counter()
     found = _all(wanted, min(threads.allowed(), len(wanted)))
     seconds = time.perf_counter() - start
@@ -136,7 +137,7 @@ def prepare(kind: str, dtype: str) -> Done:
         event.install_recorder("numba:compile") as recorder,
     ):
         warnings.simplefilter("always", RuntimeWarning)
-        (_prepare_loops if kind == LOOPS else _prepare_parts)(dtype)
+        {LOOPS: _prepare_loops, OTHERS: _prepare_others, PARTS: _prepare_parts}[kind](dtype)
     warned = [str(one.message) for one in caught if issubclass(one.category, RuntimeWarning)]
     return Done(kind, dtype, time.perf_counter() - start, len(recorder.buffer) // 2, "; ".join(warned[:1]))
 
@@ -151,12 +152,20 @@ def _prepare_loops(dtype: str) -> None:
     net.evaluate([[0.0], [1.0]], [0.0, 1.0])
 
 
+def _prepare_others(dtype: str) -> None:
+    import fastnn
+
+    nets = [fastnn.mlp([1, 1], dtype=dtype) for _ in range(2)]
+    fastnn.fit_many(nets, [[0.0], [1.0]], [0.0, 1.0])
+    nets[0].jacobian([[0.0]])
+
+
 def _prepare_parts(dtype: str) -> None:
     import numpy as np
 
     from fastnn import parts
     from fastnn.activations import ACTIVATIONS
-    from fastnn.kernels import metrics, wide
+    from fastnn.kernels import metrics, stochastic, wide
     from fastnn.loss_kinds import LOSSES
     from fastnn.metrics import METRICS
     from fastnn.optimizers import OPTIMIZERS
@@ -171,6 +180,7 @@ def _prepare_parts(dtype: str) -> None:
         (parts.wide_layer, wide.forward),
         (parts.wide_layer, wide.backward_inputs),
         (parts.wide_gradient, wide.backward_weights),
+        (parts.descent, stochastic.row_by_row),
     ):
         parts.address_of(pattern, kernel, numbers)
     for name in COMMON_OPTIMIZERS:
