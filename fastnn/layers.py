@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy.typing as npt
 
@@ -13,24 +13,25 @@ from fastnn.initializers import INITIALIZERS, RandomStream, initial_weights
 from fastnn.plan import LayerShape
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 
 MOST_UNITS = 1_000_000
 
 
-class Fixed:
-    """An attribute that says what something computes, and cannot be set any more when that has been noted."""
+class Fixed(Generic[T]):
+    """An attribute that is given when something is made, and cannot be set later: others have noted it."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else vars(instance)[self._name]
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        return self if instance is None else vars(instance)[self._name]  # type: ignore[return-value]
 
-    def __set__(self, instance: Any, value: Any) -> None:
-        if instance.is_built:
+    def __set__(self, instance: Any, value: T) -> None:
+        if self._name in vars(instance):
             raise AttributeError(
-                f"{self._name} of a {type(instance).__name__} that is built cannot be changed any more; make "
-                f"another one with {self._name}={checks.shown(value)}, and give it the parameters of this one"
+                f"{self._name} of a {type(instance).__name__} cannot be changed; make another one with "
+                f"{self._name}={checks.shown(value)}, and give it the parameters of this one"
             )
         vars(instance)[self._name] = value
 
@@ -44,13 +45,18 @@ class Layer(ABC):
     trainable : whether ``fit`` changes its parameters; may be set at any time.
     """
 
-    units: int = 0
-    activation: str = "identity"
-    initializer: str | float | None = None
+    activation: str | Fixed[str] = "identity"
+    initializer: str | float | Fixed[str | float | None] | None = None
 
     def __init__(self, trainable: bool) -> None:
+        self._units = 0
         self._trainable = checks.truth(trainable, "trainable")
         self._views: tuple[Array, Array] | None = None
+
+    @property
+    def units(self) -> int:
+        """How many outputs it has."""
+        return self._units
 
     @property
     def trainable(self) -> bool:
@@ -134,9 +140,11 @@ class Dense(Layer):
     0.9990889488055994
     """
 
-    l1 = Fixed()
-    l2 = Fixed()
-    max_norm = Fixed()
+    activation = Fixed[str]()
+    initializer = Fixed[str | float | None]()
+    l1 = Fixed[float | None]()
+    l2 = Fixed[float | None]()
+    max_norm = Fixed[float | None]()
 
     def __init__(
         self,
@@ -152,8 +160,8 @@ class Dense(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(trainable)
-        self.units = checks.whole_number(units, "units", least=1, most=MOST_UNITS)
-        self.function, self.activation = activation_of(activation)
+        self._units = checks.whole_number(units, "units", least=1, most=MOST_UNITS)
+        self._function, self.activation = activation_of(activation)
         if initializer is not None:
             initializer = initializer_of(initializer)
             if weights is not None:
@@ -176,6 +184,11 @@ class Dense(Layer):
             self._given_bias = checks.finite(checks.numbers_of(bias, "bias"), double, "bias")
             if self._given_bias.shape != (self.units,):
                 raise ValueError(f"bias has shape {self._given_bias.shape}; ({self.units},) is needed")
+
+    @property
+    def function(self) -> Activation:
+        """What its activation computes."""
+        return self._function
 
     @property
     def weights(self) -> Array:
@@ -228,8 +241,9 @@ class Dense(Layer):
         else:
             suited = self.function.initializer
             own = default_initializer if self.initializer is None else self.initializer
-            self.initializer = suited if own is None else own
-            weights[:] = initial_weights(self.initializer, stream, *weights.shape)
+            drawn_from = suited if own is None else own
+            vars(self)["initializer"] = drawn_from
+            weights[:] = initial_weights(drawn_from, stream, *weights.shape)
         bias[:] = 0.0 if self._given_bias is None else self._given_bias
 
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
@@ -260,7 +274,7 @@ class Dense(Layer):
             max_norm=self.max_norm,
             trainable=self.trainable,
         )
-        new.initializer = self.initializer
+        vars(new)["initializer"] = self.initializer  # whatever weights there are
         return new
 
     def describe(self) -> dict[str, Any]:
@@ -302,7 +316,7 @@ class Dropout(Layer):
     <Sequential: 3 > 16 relu > dropout 0.2 > 1 identity, 81 parameters, float64>
     """
 
-    rate = Fixed()
+    rate = Fixed[float]()
 
     def __init__(self, rate: float) -> None:
         super().__init__(trainable=True)
@@ -320,7 +334,7 @@ class Dropout(Layer):
 
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
         """Let it have as many units as inputs."""
-        self.units = shape.units
+        self._units = shape.units
         self._views = parameters, parameters
 
     def copy(self) -> Dropout:
@@ -363,7 +377,7 @@ class LayerNormalization(Layer):
     array([1., 1., 1., 1.])
     """
 
-    epsilon = Fixed()
+    epsilon = Fixed[float]()
 
     def __init__(self, epsilon: float = 1e-5, *, trainable: bool = True) -> None:
         super().__init__(trainable)
@@ -407,7 +421,7 @@ class LayerNormalization(Layer):
 
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
         """Make these numbers the layer's gain and bias."""
-        self.units = shape.units
+        self._units = shape.units
         self._views = parameters[: self.units], parameters[self.units :]
 
     def copy(self) -> LayerNormalization:

@@ -69,8 +69,12 @@ class Sequential:
     0.5588236746843033
     """
 
-    l1 = Fixed()
-    l2 = Fixed()
+    layers = Fixed[tuple[Layer, ...]]()
+    inputs = Fixed[int]()
+    initializer = Fixed[str | float | None]()
+    l1 = Fixed[float]()
+    l2 = Fixed[float]()
+    dtype = Fixed[np.dtype[Any]]()
 
     def __init__(
         self,
@@ -83,9 +87,9 @@ class Sequential:
         l2: float = 0.0,
         dtype: Any = "float64",
     ) -> None:
-        self.layers: Sequence[Layer] = tuple(checks.members(layers, "layers", Layer))
+        self.layers = tuple(checks.members(layers, "layers", Layer))
         self.inputs = checks.whole_number(inputs, "inputs", least=1)
-        self.seed = checks.whole_number(seed, "seed", least=0, most=checks.MOST_SEED)
+        self.seed = seed
         self.dtype = checks.dtype_of(dtype)
         self.l1 = checks.real_number(l1, "l1", least=0.0)
         self.l2 = checks.real_number(l2, "l2", least=0.0)
@@ -100,11 +104,6 @@ class Sequential:
         stream = RandomStream(self.seed)
         for layer, shape, own in self._placed():
             layer.bind(shape, own, self.initializer, stream)
-
-    @property
-    def is_built(self) -> bool:
-        """Whether what its layers compute has been noted."""
-        return "_shapes" in self.__dict__
 
     def _placed(self) -> Iterator[tuple[Layer, LayerShape, Array]]:
         """Each layer, its shape, and its part of the parameters."""
@@ -187,6 +186,15 @@ class Sequential:
     def outputs(self) -> int:
         """How many numbers are predicted for a sample."""
         return self.layers[-1].units
+
+    @property
+    def seed(self) -> int:
+        """Of ``fit``, where it is given none."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, value: int) -> None:
+        self._seed = checks.whole_number(value, "seed", least=0, most=checks.MOST_SEED)
 
     @property
     def parameters(self) -> Array:
@@ -692,7 +700,7 @@ def load(path: str | PathLike[str], *, activations: Iterable[Activation] = ()) -
         parts: list[Sequential | Layer] = [net, *layers]
         for part, described in zip(parts, [description, *description["layers"]], strict=True):
             initializer = described.get("initializer")
-            part.initializer = None if initializer is None else initializer_of(initializer)
+            vars(part)["initializer"] = None if initializer is None else initializer_of(initializer)
     except _NotGivenError as error:
         raise ValueError(f"{path} {error}") from None
     except (TypeError, ValueError) as error:

@@ -352,6 +352,12 @@ def test_one_whose_arrays_cannot_be_written_to_learns():
     [
         (lambda net: net, "l2", 1.0),
         (lambda net: net, "l1", 1.0),
+        (lambda net: net, "inputs", 1),
+        (lambda net: net, "layers", ()),
+        (lambda net: net, "initializer", "zeros"),
+        (lambda net: net, "dtype", "float32"),
+        (lambda net: net.layers[0], "activation", "relu"),
+        (lambda net: net.layers[0], "initializer", "zeros"),
         (lambda net: net.layers[0], "l1", 1.0),
         (lambda net: net.layers[0], "l2", None),
         (lambda net: net.layers[0], "max_norm", 2.0),
@@ -363,12 +369,21 @@ def test_what_has_been_noted_cannot_be_changed(of, name, value):
     layers = [fastnn.Dense(3, "tanh"), fastnn.LayerNormalization(), fastnn.Dropout(0.1), fastnn.Dense(1)]
     for net in (made := fastnn.Sequential(layers, inputs=2), copy.deepcopy(made)):
         before = getattr(of(net), name)
-        with pytest.raises(AttributeError, match=f"^{name} of a .* that is built cannot be changed any more"):
+        with pytest.raises(AttributeError, match=f"^{name} of a .* cannot be changed; make another one"):
             setattr(of(net), name, value)
         assert getattr(of(net), name) == before
-    layer = fastnn.Dropout(0.1)
-    layer.rate = 0.3
-    assert layer.copy().rate == 0.3
+        with pytest.raises(AttributeError):
+            net.layers[1].units = 2
+        with pytest.raises(ValueError, match="seed is -1"):
+            net.seed = -1
+        assert net.seed == 0
+
+
+def test_a_seed_can_be_set():
+    X, y = fastnn.datasets.circle(4)
+    net, other = fastnn.mlp([2, 3, 1]), fastnn.mlp([2, 3, 1])
+    net.seed = 5
+    assert_array_equal(net.fit(X, y, batch_size=4).loss, other.fit(X, y, batch_size=4, seed=5).loss)
 
 
 def test_no_other_thread_trains_it_at_the_same_time():
