@@ -281,7 +281,7 @@ class Dataset(Kept):
             weights = checks.sample_weights(self.sample_weight, len(X), dtype)
             return rows_for(loss, X, self.y, weights, outputs)
 
-        return self._once((features, outputs, loss, dtype), checked, None)
+        return self._once((features, outputs, loss.of_targets, dtype), checked, None)
 
 
 def rows_of(

@@ -130,6 +130,12 @@ class Loss:
             return f"above {self.above:g}"
         return f"{self.least:g} or more" if self.most is None else f"from {self.least:g} to {self.most:g}"
 
+    @property
+    def of_targets(self) -> tuple[Any, ...]:
+        """All that decides which targets it takes, and what becomes of them: losses alike in it share rows."""
+        bounds = self.least, self.above, self.most
+        return self.kind, self.labels, self.signs, *bounds, len(self.settings), self.smoothing
+
     def smoothed(self, targets: checks.Array) -> checks.Array:
         """Targets as the kernel is given them."""
         if self.smoothing == 0.0:

@@ -46,10 +46,13 @@ def test_one_for_many_networks_and_losses(rows):
                 assert_array_equal(one.parameters, other.parameters)
 
 
-def test_packed_once(rows, monkeypatch):
-    data = fastnn.Dataset(*rows)
+@pytest.mark.parametrize("weights", [None, np.arange(30) % 3])
+def test_packed_once(rows, weights, monkeypatch):
+    """Also for other losses, if they take the same targets as they are."""
+    data = fastnn.Dataset(*rows, weights)
     net = fastnn.mlp([2, 3, 1])
     net.fit(data)
+    made = len(data._made)
 
     def fail(*arguments):
         raise AssertionError("packed or checked again")
@@ -59,6 +62,20 @@ def test_packed_once(rows, monkeypatch):
     net.fit(data, epochs=3)
     net.evaluate(data)
     net.loss_and_gradient(data)
+    for loss in (fastnn.losses.Huber(0.5), fastnn.losses.Huber(2.0), "mae"):
+        net.fit(data, loss=loss)
+    assert len(data._made) == made
+
+
+def test_losses_that_take_other_targets_have_rows_of_their_own(rows):
+    X, _ = rows
+    labels = np.arange(30) % 3
+    net, data = fastnn.mlp([2, 3], output="softmax"), fastnn.Dataset(X, labels)
+    for smoothing in (0.0, 0.3):
+        loss = fastnn.losses.CrossEntropy(label_smoothing=smoothing)
+        assert net.evaluate(data, loss=loss) == net.evaluate(X, labels, loss=loss)
+    with pytest.raises(ValueError, match="y has shape"):
+        net.evaluate(data, loss="mse")
 
 
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))])
