@@ -83,7 +83,7 @@ class EarlyStopping:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Progress:
     """How far a fit has got; what callbacks are given.
 

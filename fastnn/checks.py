@@ -189,9 +189,11 @@ def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     for first in range(0, flat.size, CHECKED_AT_ONCE):
         fine = np.isfinite(flat[first : first + CHECKED_AT_ONCE])
         if not fine.all():
+            needed = f"finite {dtype} numbers are needed"
+            if checked.ndim == 0:
+                raise ValueError(f"{name} is {array}; {needed}")
             at = tuple(int(i) for i in np.unravel_index(first + int(fine.argmin()), checked.shape))
-            message = f"{name}[{place(at)}] is {array[at]}; finite {dtype} numbers are needed"
-            raise ValueError(said_of_whole(message, len(checked)))
+            raise ValueError(said_of_whole(f"{name}[{place(at)}] is {array[at]}; {needed}", len(checked)))
     return checked
 
 

@@ -97,6 +97,7 @@ def check_gradients(
     >>> fastnn.check_gradients(net, X, y, loss="binary_cross_entropy") < 1e-7
     True
     """
+    checks.finite(net.parameters, net.dtype, "parameters")
     analytic = net.loss_and_gradient(X, y, loss=loss, sample_weight=sample_weight)[1].astype(np.float64)
     twin = Sequential(
         [layer.copy() for layer in net.layers], inputs=net.inputs, l1=net.l1, l2=net.l2, dtype="float64"

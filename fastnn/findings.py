@@ -86,7 +86,9 @@ def figure(number: float) -> str:
 
 def percent(share: float) -> str:
     """A share in percent, where only all are 100 %."""
-    return "100 %" if share == 1 else f"{min(99.9, 100 * share):.2g} %" if share < 0.995 else "99 %"
+    if share == 1:
+        return "100 %"
+    return f"{100 * share:.2g} %" if share < 0.99 else f"{min(99.9, 100 * share):.3g} %"
 
 
 def _of_numbers(facts: Facts) -> Iterator[str]:

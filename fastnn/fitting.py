@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -219,7 +220,8 @@ def _bytes_beside(
     if isinstance(validation_data, Dataset):
         apart = len(validation_data)
     elif isinstance(validation_data, Sequence) and len(validation_data) in (2, 3):
-        block = streams.block_of("", *validation_data)
+        with _said_of_validation():
+            block = streams.block_of("", *validation_data)
         apart = len(block.X)
         needed += streams.copied_bytes(block, wanted)
     if apart:
@@ -396,8 +398,15 @@ def _validation_rows(given: Any, loss: Loss, inputs: int, outputs: int, dtype: n
             f"validation_data is {checks.shown(given)}; (X, y), (X, y, sample_weight) or a Dataset is needed"
         )
     X, y, *weight = given
-    try:
+    with _said_of_validation():
         return rows_of(X, y, weight[0] if weight else None, loss, inputs, outputs, dtype)[0]
+
+
+@contextlib.contextmanager
+def _said_of_validation() -> Iterator[None]:
+    """Errors say which rows they are about."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
 
@@ -450,6 +459,8 @@ def _stopping(
     if validation is not None:
         senses |= {f"val_{name}": greater for name, greater in senses.items()}
     monitor = given.monitor or ("val_loss" if validation is not None else "loss")
+    if any(monitor in (m.name, f"val_{m.name}") for m in metrics if m.greater is None):
+        raise ValueError(f"early_stopping looks at {monitor!r}, which is more than one number")
     if monitor not in senses:
         raise ValueError(
             f"early_stopping looks at {monitor!r}, which this fit does not keep; it keeps {', '.join(senses)}"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
     """The record of one fit.
 
@@ -23,7 +23,7 @@ class History:
     metrics : for each metric that was asked for, and "val_" before its name for the validation rows, its values
         (epochs,); of the confusion matrix (epochs, classes, classes). Those of training are of the predictions
         that made up ``loss``.
-    learning_rate : (epochs,) that of each epoch's first update.
+    learning_rate : (epochs,) that of each epoch's first update; 1 for optimizers that search for their step.
     best_epoch : the epoch, counted from 1, that early stopping found best; None without it.
     """
 

@@ -134,7 +134,9 @@ def focal(
 ) -> float:
     """The mean over the outputs of -a·t·q**gamma·ln(p + epsilon) - b·(1 - t)·p**gamma·ln(q + epsilon), q = 1 - p.
 
-    a is alpha and b is 1 - alpha; both are 1 without it (T. Lin and others, 2017). p are probabilities.
+    a is alpha and b is 1 - alpha; both are 1 without it (T. Lin and others, 2017). p are probabilities, each of a
+    class of its own, as sigmoid gives them; targets that are labels stand for rows with a single 1. The loss of a
+    network with softmax outputs is -Σ t·q**gamma·ln p instead.
 
     Examples
     --------
@@ -321,8 +323,8 @@ def binary_cross_entropy(
     """
     p, single = _rows(predictions)
     rows, outputs = p.shape
-    t = checks.targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
-    t = BinaryCrossEntropy(label_smoothing).smoothed(t)
+    loss = BinaryCrossEntropy(label_smoothing)
+    t = loss.smoothed(loss.targets(_targets(targets, single), rows, outputs, p.dtype, "targets"))
     both = np.hstack([_logarithm_of(p, epsilon), _logarithm_of(1.0 - p, epsilon)])
     total = _evaluate(OF_PROBABILITIES, both, np.hstack([t, 1.0 - t]), sample_weight)
     return total / float(outputs)

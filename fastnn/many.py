@@ -65,7 +65,7 @@ def each(values: Iterable[Any]) -> Each:
     return Each(tuple(values))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Fits(Sequence[History]):
     """What ``fit_many`` did: a sequence of the networks' histories, in their order.
 

@@ -391,7 +391,7 @@ class Sequential:
         self._gradients += training.summed_gradient(problem, parameters, Rows(rows, d, None))
 
     def update(self, learning_rate: float) -> None:
-        """One step of gradient descent: take learning_rate·gradients from the parameters.
+        """One step of gradient descent: take learning_rate·gradients from the parameters that are trainable.
 
         Raises
         ------
@@ -399,7 +399,11 @@ class Sequential:
             If learning_rate is no number above 0.
         """
         rate = checks.real_number(learning_rate, "learning_rate", above=0.0)
-        self._parameters -= self.dtype.type(rate) * self._gradients
+        step, start = self.dtype.type(rate) * self._gradients, 0
+        for layer, _, own in self._placed():
+            if layer.trainable:
+                own -= step[start : start + len(own)]
+            start += len(own)
 
     # Whole runs ------------------------------------------------------------------------------------
 

@@ -289,7 +289,7 @@ class ReduceOnPlateau(Schedule):
     factor : above 0 and below 1.
     patience : epochs without a better loss, a whole number from 1 on.
     min_delta : a loss is better if it is lower than the best by more than this; 0 or more.
-    least : the rate does not go below it; 0 or more.
+    least : the rate does not go below it; from 0 to ``initial``.
 
     Examples
     --------
@@ -311,6 +311,8 @@ class ReduceOnPlateau(Schedule):
         self.patience = _whole(patience, "patience")
         self.min_delta = checks.real_number(min_delta, "min_delta", least=0.0)
         self.least = checks.real_number(least, "least", least=0.0)
+        if self.least > self.initial:
+            raise ValueError(f"least is {self.least:g}; a number up to initial, {self.initial:g}, is needed")
 
     @property
     def plateau(self) -> tuple[float, float, int, float] | None:

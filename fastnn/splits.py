@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,32 +38,33 @@ def with_class_weights(class_weight: Any, loss: Loss, rows: Rows) -> Rows:
         raise ValueError(
             f"class_weight is {checks.shown(class_weight)}, and targets of loss {loss.name!r} are no classes here"
         )
-    factors = _factors(class_weight, labels, max(2, rows.given.shape[1]))
-    weights = np.array([factors.get(label, 1.0) for label in labels.tolist()], rows.dtype)
+    weights = _factors(class_weight, labels, max(2, rows.given.shape[1]), rows.dtype)[labels]
     if rows.weights is not None:
-        weights *= rows.weights
-    weights = checks.without_subnormal(weights)
-    if not weights.any():
+        with np.errstate(over="ignore"):
+            weights = weights * rows.weights
+    if not checks.without_subnormal(weights).any():
         raise ValueError(f"class_weight is {checks.shown(class_weight)}, which leaves every row the weight 0")
-    return Rows(rows.X, rows.y, weights, rows.labels)
+    name = "class_weight" if rows.weights is None else "class_weight times sample_weight"
+    return replace(rows, weights=checks.sample_weights(weights, len(rows), rows.dtype, name))
 
 
-def _factors(class_weight: Any, labels: Array, classes: int) -> dict[int, float]:
-    """The factor of each class that has one."""
-    found, counts = np.unique(labels, return_counts=True)
+def _factors(class_weight: Any, labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
+    """(classes,) the factor of each class; 1 of those that have none."""
+    factors = np.ones(classes, dtype)
     if isinstance(class_weight, str):
         checks.choice(class_weight, "class_weight", ["balanced"])
-        shares = len(labels) / (len(found) * counts)
-        return dict(zip(found.tolist(), shares.tolist(), strict=True))
+        found, counts = np.unique(labels, return_counts=True)
+        factors[found] = len(labels) / (len(found) * counts)
+        return factors
     if not isinstance(class_weight, Mapping):
         raise TypeError(
             f"class_weight is {checks.shown(class_weight)}; a dictionary of labels and weights, or 'balanced', "
             "is needed"
         )
-    factors = {}
     for label, weight in class_weight.items():
         number = checks.whole_number(label, "a label in class_weight", least=0, most=classes - 1)
-        factors[number] = checks.real_number(weight, f"class_weight[{number}]", least=0.0)
+        name = f"class_weight[{number}]"
+        factors[number] = checks.finite(np.array(checks.real_number(weight, name, least=0.0)), dtype, name)
     return factors
 
 
@@ -77,8 +79,8 @@ def split(rows: Rows, share: float, loss: Loss, seed: int) -> tuple[Rows, Rows]:
     count = min(max(1, math.floor(share * n + 0.5)), n - 1)
     order = permutation(n, seed)
     labels = labels_of(loss, rows)
-    chosen = _of_each_class(order, labels, count) if labels is not None else []
-    if not chosen:
+    chosen = order[:0] if labels is None else _of_each_class(order, labels, count)
+    if len(chosen) == 0:
         chosen = order[:count]
     apart = np.zeros(n, bool)
     apart[chosen] = True
@@ -91,32 +93,26 @@ def split(rows: Rows, share: float, loss: Loss, seed: int) -> tuple[Rows, Rows]:
     return parts
 
 
-def _of_each_class(order: list[int], labels: Array, count: int) -> list[int]:
+def _of_each_class(order: Array, labels: Array, count: int) -> Array:
     """The first rows of each class, as many as its share of ``count`` is, but never all of a class."""
     n = len(order)
-    classes, sizes = (found.tolist() for found in np.unique(labels, return_counts=True))
-    quotas = {label: count * size // n for label, size in zip(classes, sizes, strict=True)}
-    missing = count - sum(quotas.values())
-    for label, size in sorted(
-        zip(classes, sizes, strict=True), key=lambda pair: (-(count * pair[1] % n), pair[0])
-    ):
-        if missing > 0 and quotas[label] + 1 <= size - 1:
-            quotas[label] += 1
+    sizes = np.unique(labels, return_counts=True)[1]
+    quotas = count * sizes // n
+    missing = count - int(quotas.sum())
+    for i in np.argsort(-(count * sizes % n), kind="stable"):  # those that lost most by rounding come first
+        if missing > 0 and quotas[i] + 1 <= sizes[i] - 1:
+            quotas[i] += 1
             missing -= 1
-    chosen = []
-    for row in order:
-        label = int(labels[row])
-        if quotas[label] > 0:
-            quotas[label] -= 1
-            chosen.append(row)
+    by_class = np.argsort(labels[order], kind="stable")
+    place_in_class = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen: Array = order[by_class[place_in_class < np.repeat(quotas, sizes)]]
     return chosen
 
 
-def permutation(n: int, seed: int) -> list[int]:
+def permutation(n: int, seed: int) -> Array:
     """The numbers 0 … n - 1 in the order of this seed."""
     order = np.arange(n, dtype=np.int64)
     arguments = order, seed, SPLIT
     compiled.permute.prepare(order.dtype, *arguments)
     compiled.permute(*arguments)
-    found: list[int] = order.tolist()
-    return found
+    return order

@@ -302,10 +302,10 @@ def fit(
             ]
         )
     if run.status == "diverged":
+        smaller = f"a smaller learning rate than {options.update.settings[0]:g}, or "
         warnings.warn(
             f"the loss was no longer finite after epoch {run.epochs}; the last finite parameters are kept. "
-            f"Try a smaller learning rate than {options.update.settings[0]:g}, "
-            "or scale inputs and targets to about 1",
+            f"Try {'' if options.update.line_search else smaller}to scale inputs and targets to about 1",
             RuntimeWarning,
             stacklevel=3,
         )

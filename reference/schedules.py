@@ -164,6 +164,8 @@ class ReduceOnPlateau(Schedule):
         self.patience = _epochs("patience", patience)
         self.min_delta = _not_negative("min_delta", min_delta)
         self.least = _not_negative("least", least)
+        if self.least > self.initial:
+            raise ValueError(f"least is {least}; it must not be above the initial rate {initial}")
         self.start()
 
     def start(self) -> None:

@@ -520,6 +520,18 @@ def test_early_stopping_is_checked(options, kind, match):
         EarlyStopping(**options)
 
 
+def test_early_stopping_wants_a_single_number():
+    net = fastnn.mlp([1, 2], output="softmax")
+    with pytest.raises(ValueError, match="looks at .confusion_matrix., which is more than one number"):
+        net.fit(
+            [[1.0], [2.0]],
+            [0, 1],
+            loss="cross_entropy",
+            metrics=["confusion_matrix"],
+            early_stopping=EarlyStopping("confusion_matrix"),
+        )
+
+
 def test_early_stopping_says_how_it_is_made():
     stop = EarlyStopping("val_loss", patience=3, min_delta=0.5, restore_best=False)
     assert repr(stop) == "EarlyStopping('val_loss', patience=3, min_delta=0.5, restore_best=False)"

@@ -13,6 +13,7 @@ import fastnn
 from fastnn.activations import ACTIVATIONS
 from fastnn.callbacks import EarlyStopping
 from fastnn.diagnosis import Diagnosis, diagnose
+from fastnn.findings import percent
 from fastnn.inspection import reach_of, slopes
 from fastnn.layers import Dense, Dropout, LayerNormalization
 from fastnn.optimizers import SGD, Adam
@@ -41,6 +42,14 @@ def found(diagnosis, *words):
     sentences = [sentence for sentence in diagnosis.advice if all(word in sentence for word in words)]
     assert len(sentences) == 1, (words, diagnosis.advice)
     return sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(1.0, "100 %"), (0.99999, "99.9 %"), (0.9949, "99.5 %"), (0.98, "98 %"), (0.123, "12 %"), (0.0, "0 %")],
+)
+def test_only_all_are_100_percent(share, shown):
+    assert percent(share) == shown
 
 
 def saying_nothing_of(diagnosis, *words):

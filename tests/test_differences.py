@@ -99,6 +99,14 @@ def test_check_finds_a_wrong_gradient(rng, monkeypatch, factor):
     assert check_gradients(p.net, *p.rows) > 0.5e-3
 
 
+def test_check_wants_finite_parameters(rng):
+    p = problem(rng, (2, 3, 1), 9)
+    net = p.net
+    net.parameters[2] = math.nan
+    with pytest.raises(ValueError, match=r"^parameters\[2\] is nan"):
+        check_gradients(net, *p.rows)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_check_finds_what_is_not_finite(rng, monkeypatch, value):
     p = problem(rng, (2, 3, 1), 9)

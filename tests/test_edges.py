@@ -41,6 +41,8 @@ def test_what_is_no_number_is_refused(data, options, match):
     before = net.parameters.copy()
     with pytest.raises(ValueError, match=match):
         net.fit(*data, epochs=2, **options)
+    with pytest.raises(ValueError, match=match):
+        net.fit(*data, epochs=2, **options, memory_limit="100 MB")
     assert_array_equal(net.parameters, before)
 
 
@@ -48,6 +50,14 @@ def test_what_is_no_number_is_refused(data, options, match):
 def test_validation_data_of_another_form(given):
     with pytest.raises(TypeError, match="validation_data is "):
         fastnn.mlp([2, 3, 1]).fit(X, Y, validation_data=given if given is not X else np.array(X))
+
+
+def test_divergence_of_a_search_is_not_blamed_on_a_rate():
+    """Its first loss is infinite."""
+    for optimizer in (fastnn.LBFGS(), fastnn.LevenbergMarquardt()):
+        net = fastnn.mlp([1, 1], initializer=1.0)
+        with pytest.warns(RuntimeWarning, match=r"kept\. Try to scale inputs and targets to about 1$"):
+            net.fit([[1e200], [-1e200]], [0.0, 1.0], optimizer=optimizer)
 
 
 # Little ----------------------------------------------------------------------------------------------

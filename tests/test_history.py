@@ -44,6 +44,15 @@ def test_is_a_record():
     assert history.loss.tolist() == before.tolist()  # nobody else's memory
 
 
+def test_is_found_among_others():
+    X, y = [[1, 2]], [3]
+    fits = fastnn.fit_many([fastnn.mlp([2, 1]) for _ in range(3)], X, y, epochs=2)
+    assert [fits.index(history) for history in fits] == [0, 1, 2]
+    assert fits[1] in fits
+    assert len(set(fits)) == 3
+    assert fastnn.mlp([2, 1]).fit(X, y, epochs=2) not in fits
+
+
 def test_repr():
     history = fastnn.History(np.array([1.0, 0.25]), "finished", 0.0, 0.5, 1234.0)
     assert repr(history) == "<History: 2 epochs, loss 0.25, finished, 0.5 s, 1.23e+03 samples/s>"

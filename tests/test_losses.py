@@ -114,6 +114,13 @@ def test_targets_that_a_loss_has_no_meaning_for(name):
     net.fit(X, [1.0, 1.0, 1.0], loss=name)
 
 
+@pytest.mark.parametrize("name", TARGETS)
+def test_functions_refuse_the_same_targets(name):
+    _, bad, match = TARGETS[name]
+    with pytest.raises(ValueError, match=rf"targets\[1\] is {bad}; {match}"):
+        getattr(losses, name)([[0.5], [0.5], [0.5]], [1.0, bad, 1.0])
+
+
 def test_hinge_takes_one_kind_of_no():
     with pytest.raises(ValueError, match="y has -1 and 0"):
         fastnn.mlp([1, 1]).fit([[1.0], [2.0]], [-1.0, 0.0], loss="hinge")

@@ -139,6 +139,23 @@ def test_update_is_a_step_of_gradient_descent(net, dtype):
     assert_array_equal(net.gradients, np.arange(13))
 
 
+def test_update_leaves_alone_what_is_not_trainable(rng):
+    net = problem(rng, (2, 4, 3, 1), 5).net
+    net.layers[1].trainable = False
+    before = [(layer.weights.copy(), layer.bias.copy()) for layer in net.layers]
+    net.gradients[:] = 1.0
+    net.update(0.5)
+    for layer, old, moved in zip(net.layers, before, (0.5, 0.0, 0.5), strict=True):
+        assert_array_equal(layer.weights, old[0] - moved)
+        assert_array_equal(layer.bias, old[1] - moved)
+
+
+@pytest.mark.parametrize("of", [lambda net: (net, "parameters"), lambda net: (net.layers[0], "bias")])
+def test_a_single_number_that_is_none_is_refused(net, of):
+    with pytest.raises(ValueError, match=f"{of(net)[1]} is nan; finite float64 numbers are needed"):
+        setattr(*of(net), np.nan)
+
+
 def test_step_by_step_is_a_fit(rng):
     p = problem(rng, (2, 4, 1), 50)
     by_step, by_fit = p.net, p.net

@@ -107,6 +107,7 @@ BAD = {
     "patience 0": (lambda s: s.ReduceOnPlateau(1.0, patience=0), "patience is 0"),
     "min_delta negative": (lambda s: s.ReduceOnPlateau(1.0, min_delta=-1), "min_delta is -1"),
     "least negative": (lambda s: s.ReduceOnPlateau(1.0, least=-1), "least is -1"),
+    "least above the first": (lambda s: s.ReduceOnPlateau(1.0, least=1.5), "least is 1.5"),
     "warm-up of a warm-up": (lambda s: s.WarmUp(s.WarmUp(1.0, epochs=1), epochs=1), "after is "),
     "after 0": (lambda s: s.WarmUp(0, epochs=1), "after is 0"),
     "warm-up of 0 epochs": (lambda s: s.WarmUp(1.0, epochs=0), "epochs is 0"),

@@ -33,7 +33,7 @@ def numbers(part):
 
 @given(st.integers(1, 200), st.integers(0, 2**63 - 1))
 def test_permutation_is_the_reference_s(n, seed):
-    assert splits.permutation(n, seed) == permutation(n, seed, 2**61)
+    assert splits.permutation(n, seed).tolist() == permutation(n, seed, 2**61)
 
 
 @given(
@@ -167,6 +167,7 @@ CLASS_WEIGHTS = {
     "text for a class": ("cross_entropy", {"0": 1.0}, TypeError, "class_weight"),
     "a negative weight": ("cross_entropy", {0: -1.0}, ValueError, r"class_weight\[0\] is -1"),
     "an infinite weight": ("cross_entropy", {0: math.inf}, ValueError, r"class_weight\[0\] is inf"),
+    "a sum beyond all": ("cross_entropy", {0: 1e308, 1: 1e308}, ValueError, "class_weight has the sum inf"),
     "a truth": ("cross_entropy", {0: True}, TypeError, r"class_weight\[0\] is True"),
     "all 0": ("cross_entropy", {0: 0, 1: 0, 2: 0}, ValueError, "which leaves every row the weight 0"),
 }
@@ -179,3 +180,12 @@ def test_bad_class_weights(loss, given_, error, match):
     y = [0, 1, 2] if loss == "cross_entropy" else np.zeros((3, 3))
     with pytest.raises(error, match=match):
         net.fit([[1.0], [2.0], [3.0]], y, loss=loss, class_weight=given_)
+
+
+def test_class_weights_that_the_dtype_cannot_hold():
+    net = fastnn.mlp([1, 2], output="softmax", dtype="float32")
+    X, y = [[1.0], [2.0]], [0, 1]
+    with pytest.raises(ValueError, match=r"^class_weight\[0\] is 1e\+300; finite float32 numbers are needed"):
+        net.fit(X, y, loss="cross_entropy", class_weight={0: 1e300})
+    with pytest.raises(ValueError, match=r"^class_weight times sample_weight\[1\] is inf; finite float32"):
+        net.fit(X, y, loss="cross_entropy", class_weight={1: 1e30}, sample_weight=[1.0, 1e30])
