@@ -21,7 +21,7 @@ import numpy as np
 from numba.core import event
 
 from fastnn import kernels
-from fastnn.kernels import calls, loop, many, random, rows, short_pass, team
+from fastnn.kernels import calls, job, loop, many, random, rows, short_pass, team
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import at_address, pointer
 from fastnn.threads import started
@@ -34,65 +34,22 @@ SECONDS_BEFORE_FORK = 60.0  # that a fork waits for another thread's compilation
 
 
 def _training_loop(sources: str) -> Callable[..., None]:
-    def train(
-        plan: Any,
-        numbers: Any,
-        data: Any,
-        order: Any,
-        vectors: Any,
-        scratch: Any,
-        records: Any,
-        cursor: Any,
-        validation: Any,
-        measured: Any,
-        crew: Any,
-        thread: int,
-        budget: int,
-    ) -> None:
+    def train(table: Any, control: Any, scratch: Any, memory: Any, thread: int, budget: int) -> None:
         _ = sources
-        inputs, targets, weights = data
-        parameters, gradient, previous, state, best = vectors
-        plan_of_validation, numbers_of_validation, validation_inputs, validation_targets, validation_weights = (
-            validation
-        )
-        trained, validated, work = measured
-        job = (
-            pointer(plan),
-            pointer(numbers),
-            (pointer(inputs), pointer(targets), pointer(weights)),
-            pointer(order),
-            (pointer(parameters), pointer(gradient), pointer(previous), pointer(state), pointer(best)),
-            pointer(scratch),
-            pointer(cursor),
-            (
-                pointer(plan_of_validation),
-                pointer(numbers_of_validation),
-                (pointer(validation_inputs), pointer(validation_targets), pointer(validation_weights)),
-            ),
-            (
-                (pointer(trained[0]), pointer(trained[1]), pointer(trained[2])),
-                (pointer(validated[0]), pointer(validated[1]), pointer(validated[2])),
-            ),
-        )
-        board, slots, slot_sums, memories = crew
-        together = (pointer(board), pointer(slots), pointer(slot_sums), pointer(memories), pointer(records[1]))
+        row, own = pointer(table), pointer(scratch)
+        shared = pointer(memory[0]), pointer(memory[1]), pointer(memory[2]), pointer(memory[3])
+        if thread == many.OF_ITSELF:
+            many.train(row, pointer(control), own, shared)
+            return
+        work, crew = job.job_of(row, own), job.crew_of(row, shared)
         if thread == 0:
-            team.enter(together[0])
-            loop.run(job, pointer(records[0]), pointer(work), together, budget)
-            team.leave(together[0])
+            team.enter(crew.board)
+            loop.run(work, crew, budget)
+            team.leave(crew.board)
         else:
-            loop.assist(job, together, thread)
+            loop.assist(work, crew, thread)
 
     return train
-
-
-def _training_of_many(sources: str) -> Callable[..., None]:
-    def train_many(table: Any, control: Any, scratch: Any, crew: Any) -> None:
-        _ = sources
-        together = (pointer(crew[0]), pointer(crew[1]), pointer(crew[2]), pointer(crew[3]))
-        many.train(pointer(table), pointer(control), pointer(scratch), together)
-
-    return train_many
 
 
 def _prediction(sources: str) -> Callable[..., None]:
@@ -434,7 +391,6 @@ class EntryFunction:
 
 
 train = EntryFunction(_training_loop, "the training loop", "3 to 10 s")
-train_many = EntryFunction(_training_of_many, "the training loop of many networks", "3 to 10 s")
 predict = EntryFunction(_prediction, "the prediction", "1 to 3 s")
 row = EntryFunction(_row, "the prediction of one row", "1 to 3 s")
 jacobian = EntryFunction(_jacobian, "the derivatives by the inputs", "1 to 3 s")

@@ -332,7 +332,7 @@ class _Table:
     def arguments(self) -> tuple[Any, ...]:
         """What the compiled loop is given, with memory for one thread."""
         scratch = aligned_zeros(self.scratch_length, self.dtype)
-        return self.rows.reshape(-1), self.control, scratch, memory_of_crew(1, 0, self.dtype)
+        return self.rows.reshape(-1), self.control, scratch, memory_of_crew(1, 0, self.dtype), kernels.OF_ITSELF, 0
 
 
 def _work(run: Run) -> int:
@@ -364,7 +364,7 @@ class _Crew:
     def compile(self) -> None:
         """Compile what is needed, or load what is on disk."""
         for table, arguments in zip(self._tables, self._arguments[0], strict=True):
-            compiled.train_many.prepare(table.dtype, *arguments)
+            compiled.train.prepare(table.dtype, *arguments)
 
     def work(self, bar: Bar | None) -> None:
         """Run all to their ends, or until this is interrupted."""
@@ -390,7 +390,7 @@ class _Crew:
 
     def _go_through(self, number: int) -> None:
         for arguments in self._arguments[number - 1]:
-            compiled.train_many(*arguments)
+            compiled.train(*arguments)
 
     def seconds(self) -> Iterator[float]:
         """How long each run took; those that nobody has begun, 0."""

@@ -18,7 +18,7 @@ from fastnn import compiled
 from fastnn.arrays import aligned_zeros, read_only
 from fastnn.dataset import Data
 from fastnn.kernels import layout, team
-from fastnn.kernels.simd import LANES
+from fastnn.kernels.simd import LANES, address_of
 from fastnn.plan import Plan, Task
 from fastnn.threads import Helpers, reserve
 
@@ -128,11 +128,7 @@ def memory_of_crew(
     )
 
 
-@functools.cache
-def _nothing(dtype: np.dtype[Any], written: bool = False) -> Array:
-    """Stands in for an array that there is none of; never read or written."""
-    nothing = np.zeros(1, dtype)
-    return nothing if written else read_only(nothing)
+NOTHING = np.zeros(1, np.int64)  # stands in for an array that there is none of; never read or written
 
 
 class Run:
@@ -165,7 +161,7 @@ class Run:
         self.task = task
         self.reals = plan.reals.copy()
         self._feed = None if isinstance(data, tuple) else data
-        self.data = tuple(read_only(array) for array in (data if isinstance(data, tuple) else data.data))
+        self.data = data if isinstance(data, tuple) else data.data
         if self._feed is not None:
             plan.numbers[layout.WINDOW_END] = 0  # nothing has been read
         sizes = [length, length, length, plan.state_length, length if task.monitor is not None else 0]
@@ -185,7 +181,9 @@ class Run:
         if task.update is not None:
             self.records[1][layout.PLATEAU_RATE] = task.update.settings[0]
             self.records[1][layout.PLATEAU_BEST] = np.inf
-        self._validation = self._of_validation(validation)
+        self._validation: tuple[Array, ...] = (NOTHING,) * 5
+        if validation is not None:
+            self._validation = validation.plan.numbers, validation.plan.reals, *validation.data
         work = max(1, *(part.work for part in (measured, validation and validation.measured) if part), 0)
         self._measured = (
             self._compared(measured),
@@ -194,31 +192,10 @@ class Run:
         )
         self.scratch_length = max(part.scratch_length for part in (plan, validation and validation.plan) if part)
 
-    def _of_validation(self, validation: Validation | None) -> tuple[Array, ...]:
-        if validation is None:
-            nothing = _nothing(self.plan.dtype)
-            return (
-                _nothing(np.dtype(np.int64), written=True),
-                _nothing(np.dtype(np.float64), written=True),
-                nothing,
-                nothing,
-                nothing,
-            )
-        return (
-            validation.plan.numbers,
-            validation.plan.reals,
-            *(read_only(array) for array in validation.data),
-        )
-
-    def _compared(self, measured: Measured | None) -> tuple[Array, Array, Array]:
+    def _compared(self, measured: Measured | None) -> tuple[Array, ...]:
         if measured is None:
-            nothing = _nothing(self.plan.dtype)
-            return nothing, nothing, _nothing(self.plan.dtype, written=True)
-        return (
-            read_only(measured.targets),
-            read_only(measured.weights),
-            np.zeros(len(measured.targets), self.plan.dtype),
-        )
+            return (NOTHING,) * 3
+        return measured.targets, measured.weights, np.zeros(len(measured.targets), self.plan.dtype)
 
     @functools.cached_property
     def scratch(self) -> Array:
@@ -235,22 +212,12 @@ class Run:
         """Compile what ``chunks`` needs, or load what is on disk."""
         compiled.train.prepare(self.plan.dtype, *self._arguments(0, 0))
 
+    @functools.cached_property
+    def _table(self) -> Array:
+        return np.array([address_of(array) for array in self.arrays], np.int64)
+
     def _arguments(self, thread: int, budget: int) -> tuple[Any, ...]:
-        return (
-            self.plan.numbers,
-            self.reals,
-            self.data,
-            self.order,
-            self.vectors,
-            self.scratch,
-            self.records,
-            self.cursor,
-            self._validation,
-            self._measured,
-            self._crew,
-            thread,
-            budget,
-        )
+        return self._table, NOTHING, self.scratch, self._crew, thread, budget
 
     @contextmanager
     def helped(self) -> Iterator[None]:
@@ -390,7 +357,7 @@ class Run:
 
     @property
     def arrays(self) -> tuple[Array, ...]:
-        """All that the loop works on but scratch memory, in the order in which the kernels want it."""
+        """All that the loop works on but scratch memory, in the order of ``kernels.job``."""
         trained, validated, work = self._measured
         return (
             self.plan.numbers,

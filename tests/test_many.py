@@ -18,6 +18,7 @@ from numpy.testing import assert_array_equal
 import fastnn
 from fastnn import compiled, each, fit_many, many, progress
 from fastnn.dataset import Rows
+from fastnn.kernels import job
 from fastnn.kernels import many as kernels
 from tests.helping import all_gone
 from tests.problems import JIT, assert_same_history
@@ -137,7 +138,7 @@ def test_each_is_taken_once():
 
         def take(own, start=start):
             start.wait()
-            compiled.train_many(rows, *own[1:])
+            compiled.train(rows, *own[1:])
 
         threads = [threading.Thread(target=take, args=own) for own in crew._arguments]
         for thread in threads:
@@ -480,7 +481,7 @@ def test_an_error_in_a_thread_is_raised(monkeypatch):
         def __call__(self, *arguments):
             raise LookupError("enough")
 
-    monkeypatch.setattr("fastnn.compiled.train_many", Wrong())
+    monkeypatch.setattr("fastnn.compiled.train", Wrong())
     nets = [fastnn.mlp([2, 4, 1], seed=seed) for seed in range(3)]
     with pytest.raises(LookupError, match="enough"):
         fastnn.fit_many(nets, *fastnn.datasets.circle(10), epochs=2, threads=2)
@@ -596,16 +597,16 @@ def test_one_machine_code_for_a_dtype():
     nets = [net(), net((2, 9, 9, 1), dropout=0.1)]
     fit_many(nets, X, Y, validation_split=0.5, metrics=["mae"], batch_size=7)
     fit_many([net(dtype="float32")], X, Y)
-    assert compiled.train_many.specialisations == 2
+    assert compiled.train.specialisations == 2
 
 
 def test_rows_of_the_table():
     """As many addresses as the kernel has names for, in the run's order."""
     run = many._members([net()], arguments())[0].run
-    assert len(run.arrays) == kernels.BUDGET
-    assert run.arrays[kernels.CURSOR] is run.cursor
-    assert run.arrays[kernels.ORDER] is run.order
-    assert run.arrays[kernels.HISTORY] is run.records[0]
+    assert len(run.arrays) == job.ADDRESSES
+    assert run.arrays[job.CURSOR] is run.cursor
+    assert run.arrays[job.ORDER] is run.order
+    assert run.arrays[job.HISTORY] is run.records[0]
 
 
 @pytest.mark.parametrize("given", [{1, 2}, {1: 2}, np.array(3), "ab", 3])

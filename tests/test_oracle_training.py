@@ -216,7 +216,7 @@ def test_layers_with_a_line_search(rng, layers, optimizer):
     def unbounded(of):
         made = LAYERS[layers](of)
         for layer in made:
-            layer.max_norm = None
+            vars(layer)["max_norm"] = None  # as if made without it
         return made
 
     p = problem(rng, (3, 2), 21, layers=unbounded, weighted=True, l2=0.01)

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn.kernels import calls, passes, stopping, team, tile
 from fastnn.kernels.jit import inlined, kernel
+from fastnn.kernels.job import Crew, Job, Measured
 from fastnn.kernels.layout import (
     BATCH,
     BATCH_LOSS,
@@ -120,11 +121,11 @@ def _rate(plan: Any, numbers: Any, sums: Any, cursor: Any) -> float:
 
 
 @kernel
-def _measure(plan: Any, numbers: Any, measured: tuple, row: Any) -> None:
+def _measure(plan: Any, numbers: Any, measured: Measured, work: Any, row: Any) -> None:
     """Overwrite an epoch's metrics."""
+    targets, weights, predictions = measured
     for i in range(plan[METRICS]):
         place = offset(plan, plan[METRIC_LIST] + 4 * i)
-        targets, weights, predictions, work = measured
         settings, out = offset(numbers, place[1]), offset(row, place[2])
         outputs, start = plan[OUTPUTS], 0
         if place[3] != 0:
@@ -174,37 +175,36 @@ def _sum_slots(plan: Any, slots: Any, count: int, gradient: Any, first: int, len
 
 
 @kernel
-def _update_stretch(job: tuple, crew: tuple, item: int) -> None:
+def _update_stretch(job: Job, crew: Crew, item: int) -> None:
     """What the optimizer does with a stretch of the parameters, each of which goes its own way.
 
     With a copy of its memory, which all stretches leave in the same state.
     """
-    plan, numbers, vectors = job[0], job[1], job[4]
-    board, memories, sums = crew[0], crew[3], crew[4]
-    parameters, gradient, previous, state, _ = vectors
+    plan, board, sums = job.plan, crew.board, crew.sums
+    parameters, gradient, previous, state, _ = job.vectors
     first = item * board[team.SETTING]
     stretches = offset(parameters, first), offset(gradient, first), offset(previous, first), offset(state, first)
-    memory, length = offset(memories, item * MOST_MEMORY), min(board[team.SETTING], plan[PARAMETERS] - first)
+    memory, length = offset(crew.memories, item * MOST_MEMORY), min(board[team.SETTING], plan[PARAMETERS] - first)
     for i in range(MOST_MEMORY):
         memory[i] = sums[MEMORY + i]
-    crew[2][item] = calls.update(
-        plan[OPTIMIZER], stretches, memory, numbers, length, plan[PARAMETERS], sums[SCALE], sums[BATCH_MEAN]
+    crew.slot_sums[item] = calls.update(
+        plan[OPTIMIZER], stretches, memory, job.numbers, length, plan[PARAMETERS], sums[SCALE], sums[BATCH_MEAN]
     )
 
 
 @kernel
-def _memory_of(job: tuple, crew: tuple, thread: int) -> tuple:
+def _memory_of(job: Job, crew: Crew, thread: int) -> tuple:
     """A thread's own scratch, and where it may put the numbers of a tile's rows."""
-    plan, order, scratch = job[0], job[3], job[5]
+    plan = job.plan
     behind = plan[SAMPLES] if plan[SHUFFLED] != 0 else 0
-    return offset(scratch, thread * crew[0][team.SCRATCH]), offset(order, behind + thread * plan[STRIDE])
+    scratch = offset(job.scratch, thread * crew.board[team.SCRATCH])
+    return scratch, offset(job.order, behind + thread * plan[STRIDE])
 
 
 @kernel
-def _work(job: tuple, crew: tuple, thread: int) -> int:
+def _work(job: Job, crew: Crew, thread: int) -> int:
     """Do items of the present round until none is left; how many."""
-    plan, gradient = job[0], job[4][1]
-    board, slots, slot_sums, _, _ = crew
+    plan, board, slots, slot_sums = job.plan, crew.board, crew.slots, crew.slot_sums
     memory = _memory_of(job, crew, thread)
     done = 0
     while True:
@@ -222,25 +222,24 @@ def _work(job: tuple, crew: tuple, thread: int) -> int:
         else:
             first = item * team.STRETCH
             length, add = min(team.STRETCH, plan[PARAMETERS] - first), board[team.ADDED] != 0
-            _sum_slots(plan, slots, board[team.SETTING], gradient, first, length, add)
+            _sum_slots(plan, slots, board[team.SETTING], job.vectors.gradient, first, length, add)
         done += 1
 
 
 @kernel
-def _round(job: tuple, crew: tuple, kind: int, first: int, count: int) -> None:
+def _round(job: Job, crew: Crew, kind: int, first: int, count: int) -> None:
     """Do that many items, all threads together."""
-    board = crew[0]
-    team.begin(board, kind, first, count)
-    team.finish(board, _work(job, crew, 0))
+    team.begin(crew.board, kind, first, count)
+    team.finish(crew.board, _work(job, crew, 0))
 
 
 @kernel
-def _sum_up(job: tuple, crew: tuple, count: int, add: bool) -> None:
+def _sum_up(job: Job, crew: Crew, count: int, add: bool) -> None:
     """Overwrite (or add to) the gradient with the sum of that many slots."""
-    plan, gradient, board = job[0], job[4][1], crew[0]
+    plan, board = job.plan, crew.board
     length = plan[PARAMETERS]
     if count * length < team.LEAST_SHARED:
-        _sum_slots(plan, crew[1], count, gradient, 0, length, add)
+        _sum_slots(plan, crew.slots, count, job.vectors.gradient, 0, length, add)
         return
     board[team.SETTING] = count
     board[team.ADDED] = 1 if add else 0
@@ -254,29 +253,29 @@ def _shares_updates(plan: Any, board: Any) -> bool:
 
 
 @kernel
-def _update_together(job: tuple, crew: tuple, loss: float) -> int:
+def _update_together(job: Job, crew: Crew, loss: float) -> int:
     """An optimizer's step by all threads, a stretch of the parameters each; its answer."""
-    count, board, sums = job[0][PARAMETERS], crew[0], crew[4]
+    count, board, sums = job.plan[PARAMETERS], crew.board, crew.sums
     stretch = (count + team.UPDATES_EACH * board[team.THREADS] - 1) // (team.UPDATES_EACH * board[team.THREADS])
-    stretch = max(team.STRETCH, padded(stretch, job[4][0]))
+    stretch = max(team.STRETCH, padded(stretch, job.vectors.parameters))
     stretches = (count + stretch - 1) // stretch
     board[team.SETTING] = stretch
     sums[BATCH_MEAN] = loss
     _round(job, crew, team.UPDATE_STRETCHES, 0, stretches)
     answer = MOVED
     for item in range(stretches):
-        if crew[2][item] == NOT_FINITE:
+        if crew.slot_sums[item] == NOT_FINITE:
             answer = NOT_FINITE
     for i in range(MOST_MEMORY):
-        sums[MEMORY + i] = crew[3][i]
+        sums[MEMORY + i] = crew.memories[i]
     return answer
 
 
 @kernel
-def _update(job: tuple, crew: tuple, weight: float, loss: float) -> int:
+def _update(job: Job, crew: Crew, weight: float, loss: float) -> int:
     """What the optimizer does with the batch's gradient, and all that follows from it; the optimizer's answer."""
-    plan, numbers, cursor, sums = job[0], job[1], job[6], crew[4]
-    parameters, gradient, previous, state, _ = job[4]
+    plan, numbers, cursor, sums = job.plan, job.numbers, job.cursor, crew.sums
+    parameters, gradient, previous, state, _ = job.vectors
     count, scale = plan[PARAMETERS], 1.0 / weight
     if plan[RATE_COLUMN] >= 0:
         numbers[0] = _rate(plan, numbers, sums, cursor)
@@ -286,7 +285,7 @@ def _update(job: tuple, crew: tuple, weight: float, loss: float) -> int:
     memory = offset(sums, MEMORY)
     if plan[GAUSS_NEWTON] != 0:
         _add_penalties(plan, numbers, state, weight)
-    if _shares_updates(plan, crew[0]):
+    if _shares_updates(plan, crew.board):
         answer = _update_together(job, crew, loss)
     else:
         updated = parameters, gradient, previous, state
@@ -303,16 +302,17 @@ def _update(job: tuple, crew: tuple, weight: float, loss: float) -> int:
 
 
 @kernel
-def _finish_batch(job: tuple, crew: tuple) -> int:
+def _finish_batch(job: Job, crew: Crew) -> int:
     """Update the parameters with the batch's gradient; the optimizer's answer."""
-    plan, numbers, vectors, cursor, sums = job[0], job[1], job[4], job[6], crew[4]
+    plan, cursor, sums = job.plan, job.cursor, crew.sums
+    parameters, gradient, previous, _, _ = job.vectors
     weight = sums[BATCH_WEIGHT]
-    penalty = tile.penalty(plan, numbers, vectors[0], vectors[1], weight if plan[TASK] != EVALUATE else 0.0)
+    penalty = tile.penalty(plan, job.numbers, parameters, gradient, weight if plan[TASK] != EVALUATE else 0.0)
     loss = sums[BATCH_LOSS] + weight * penalty
     searching = plan[LINE_SEARCH] != 0
     if not np.isfinite(loss) and not searching:
         if cursor[UPDATES] > 0:
-            copy(vectors[2], vectors[0], 1.0, plan[PARAMETERS])
+            copy(previous, parameters, 1.0, plan[PARAMETERS])
         sums[BATCH_LOSS] = loss
         return NOT_FINITE
     sums[EPOCH_LOSS] += loss
@@ -323,20 +323,19 @@ def _finish_batch(job: tuple, crew: tuple) -> int:
         return MOVED
     answer = _update(job, crew, weight, loss / weight)
     if answer == NOT_FINITE and not searching:
-        copy(vectors[2], vectors[0], 1.0, plan[PARAMETERS])
+        copy(previous, parameters, 1.0, plan[PARAMETERS])
     return answer
 
 
 @kernel
-def _train(job: tuple, crew: tuple, budget: int) -> int:
+def _train(job: Job, crew: Crew, budget: int) -> int:
     """The gradient and loss of the batch's next tiles, added to those of the tiles before; how many they were."""
-    plan, gradient, cursor = job[0], job[4][1], job[6]
-    board, slot_sums, sums = crew[0], crew[2], crew[4]
+    plan, cursor, board, slot_sums, sums = job.plan, job.cursor, crew.board, crew.slot_sums, crew.sums
     rows = min(plan[BATCH], plan[WINDOW_END] - cursor[FIRST])
     number, left = cursor[DONE] // plan[TILE], (rows - cursor[DONE] + plan[TILE] - 1) // plan[TILE]
     count, add = 1, number > 0
     if left == 1 or team.is_alone(board):
-        passes.of_batch(job, _memory_of(job, crew, 0), gradient, slot_sums, number, add)
+        passes.of_batch(job, _memory_of(job, crew, 0), job.vectors.gradient, slot_sums, number, add)
     else:
         count = min(left, team.most_items(board, budget))
         _round(job, crew, team.TILES, number, count)
@@ -375,19 +374,19 @@ def _epoch_is_tile(plan: Any, board: Any) -> bool:
 
 
 @kernel
-def _whole_epochs(job: tuple, history: Any, crew: tuple, budget: int) -> int:
+def _whole_epochs(job: Job, crew: Crew, budget: int) -> int:
     """Do epochs of one tile, but not the last of the run; how many.
 
     What ``run`` would do with them one by one, without all that is not asked for: for 16 rows that is a fifth of
     the time. An epoch whose loss is not finite is left to it.
     """
-    plan, numbers, vectors, cursor, sums = job[0], job[1], job[4], job[6], crew[4]
-    parameters, gradient, previous, state, _ = vectors
+    plan, numbers, cursor, sums = job.plan, job.numbers, job.cursor, crew.sums
+    parameters, gradient, previous, state, _ = job.vectors
     updated = parameters, gradient, previous, state
     scratch, places = _memory_of(job, crew, 0)
     count, samples = plan[PARAMETERS], padded(plan[SAMPLES], scratch)
     zero = offset(gradient, count)
-    x, t, w = tile.packed(plan, job[2], 0, True)
+    x, t, w = tile.packed(plan, job.data, 0, True)
     weight = np.float64(add_up(w, samples) if plan[WEIGHTED] != 0 else plan[SAMPLES])
     first, done, most = cursor[EPOCH], 0, min(budget, plan[EPOCHS] - 1 - cursor[EPOCH])
     while done < most and cursor[STATUS] == RUNNING:
@@ -404,19 +403,20 @@ def _whole_epochs(job: tuple, history: Any, crew: tuple, budget: int) -> int:
             copy(previous, parameters, 1.0, count)
             cursor[STATUS] = DIVERGED
         else:
-            history[(first + done) * plan[COLUMNS] + LOSS_COLUMN] = loss / weight
+            job.history[(first + done) * plan[COLUMNS] + LOSS_COLUMN] = loss / weight
             done += 1
     cursor[EPOCH] = first + done
     return done
 
 
 @kernel
-def _validate(job: tuple, crew: tuple, budget: int) -> int:
+def _validate(job: Job, crew: Crew, budget: int) -> int:
     """The loss of the next tiles of validation rows; how many they were."""
-    plan, cursor, board, slot_sums, sums = job[7][0], job[6], crew[0], crew[2], crew[4]
+    plan, cursor, board = job.validation.plan, job.cursor, crew.board
+    slot_sums, sums = crew.slot_sums, crew.sums
     number = cursor[VALIDATED] // plan[TILE]
     left = (plan[SAMPLES] - cursor[VALIDATED] + plan[TILE] - 1) // plan[TILE]
-    if team.is_alone(board) and plan[SAMPLES] <= job[0][BATCH]:
+    if team.is_alone(board) and plan[SAMPLES] <= job.plan[BATCH]:
         count = 1
         passes.of_validation(job, _memory_of(job, crew, 0)[0], slot_sums, number)
     else:
@@ -430,43 +430,42 @@ def _validate(job: tuple, crew: tuple, budget: int) -> int:
 
 
 @kernel
-def _record(job: tuple, sums: Any, answer: int, row: Any, work: Any) -> bool:
+def _record(job: Job, sums: Any, answer: int, row: Any) -> bool:
     """What a pass over all rows has brought; whether it ends an epoch, which a trial of a line search does not.
 
     ``row`` is the epoch's, in the history.
     """
-    plan, numbers, cursor, measured = job[0], job[1], job[6], job[8][0]
+    plan, numbers, cursor = job.plan, job.numbers, job.cursor
     loss = sums[EPOCH_LOSS] / sums[EPOCH_WEIGHT]
     sums[EPOCH_LOSS] = 0.0
     sums[EPOCH_WEIGHT] = 0.0
-    compared = measured[0], measured[1], measured[2], work
     if plan[LINE_SEARCH] == 0:
         row[LOSS_COLUMN] = loss
-        _measure(plan, numbers, compared, row)
+        _measure(plan, numbers, job.trained, job.work, row)
         return True
     # A place that is accepted ends an epoch and begins the next, whose loss and metrics are there.
     first = cursor[UPDATES] == 1
     row[LOSS_COLUMN] = sums[MEMORY + STARTED_LOSS]
     if first or answer != TRIAL:
-        _measure(plan, numbers, compared, row if first else offset(row, plan[COLUMNS]))
+        _measure(plan, numbers, job.trained, job.work, row if first else offset(row, plan[COLUMNS]))
     if answer == LAST:
         cursor[STATUS] = CONVERGED
     return answer != TRIAL
 
 
 @kernel
-def _record_validation(job: tuple, sums: Any, parameters: Any, row: Any, work: Any) -> None:
+def _record_validation(job: Job, sums: Any, parameters: Any, row: Any) -> None:
     """The loss and the metrics of the validation rows."""
-    plan, gradient, validation, measured = job[0], job[4][1], job[7], job[8][1]
-    penalty = tile.penalty(plan, job[1], parameters, gradient, 0.0)
+    plan, validation = job.plan, job.validation
+    penalty = tile.penalty(plan, job.numbers, parameters, job.vectors.gradient, 0.0)
     row[plan[VALIDATION_COLUMN]] = sums[VALIDATION_LOSS] / sums[VALIDATION_WEIGHT] + penalty
-    _measure(validation[0], validation[1], (measured[0], measured[1], measured[2], work), row)
+    _measure(validation.plan, validation.numbers, job.validated, job.work, row)
 
 
 @kernel
-def assist(job: tuple, crew: tuple, thread: int) -> None:
+def assist(job: Job, crew: Crew, thread: int) -> None:
     """Work on the leader's rounds until there will be none any more."""
-    board, seen = crew[0], 0
+    board, seen = crew.board, 0
     while True:
         seen = team.wait(board, seen)
         if seen == team.LEAVE:
@@ -476,35 +475,33 @@ def assist(job: tuple, crew: tuple, thread: int) -> None:
 
 
 @kernel
-def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
+def run(job: Job, crew: Crew, budget: int) -> None:
     """Train on for ``budget`` tiles, or to the window's end, to a pause, or until cursor[STATUS] is not RUNNING.
-
-    The job is (plan, numbers, data, order, vectors, scratch, cursor, validation, measured): data are inputs,
-    targets, weights; vectors are parameters, gradient, previous parameters, the optimizer's state and the best
-    parameters, in whole vectors, the gradient followed by a 0; validation is plan, numbers and data of the
-    validation rows; measured is (targets, weights, predictions) of the training rows and of those, row by row.
-    The crew is the board of ``kernels.team``; for each item of a round a gradient, (loss, weight), and a copy of
-    the optimizer's memory; and the sums. history has a row of COLUMNS numbers for each epoch, and one more; work
-    is memory for the metrics.
 
     Overwrites the vectors, scratch, sums, cursor, order, predictions, the crew's memory, and history as far as
     epochs are finished.
     """
-    plan, numbers, _, order, vectors, _, cursor, validation, _ = job
-    sums = crew[4]
+    plan, numbers, cursor, vectors, board, sums = (
+        job.plan,
+        job.numbers,
+        job.cursor,
+        job.vectors,
+        crew.board,
+        crew.sums,
+    )
     samples = plan[SAMPLES]
-    accepted = vectors[2] if plan[LINE_SEARCH] != 0 else vectors[0]
+    accepted = vectors.previous if plan[LINE_SEARCH] != 0 else vectors.parameters
     quick = _quick(plan)
-    if _epoch_is_tile(plan, crew[0]):
-        budget -= _whole_epochs(job, history, crew, budget)
+    if _epoch_is_tile(plan, board):
+        budget -= _whole_epochs(job, crew, budget)
         if cursor[STATUS] != RUNNING:
             return
     while budget > 0:
-        row = offset(history, cursor[EPOCH] * plan[COLUMNS])
+        row = offset(job.history, cursor[EPOCH] * plan[COLUMNS])
         if cursor[VALIDATED] < 0:
             if plan[SHUFFLED] != 0 and cursor[TO_SHUFFLE] != 0:
                 budget -= 1
-                if not _shuffle(plan, order, cursor):
+                if not _shuffle(plan, job.order, cursor):
                     continue
             at = cursor[FIRST] + cursor[DONE]
             if at < plan[WINDOW] or at >= plan[WINDOW_END]:
@@ -512,9 +509,9 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
             if plan[RATE_COLUMN] >= 0 and cursor[FIRST] == 0 and cursor[DONE] == 0:
                 row[plan[RATE_COLUMN]] = _rate(plan, numbers, sums, cursor)
             if cursor[DONE] == 0:
-                team.choose(crew[0])
+                team.choose(board)
             if quick and cursor[DONE] == 0 and budget > 0:
-                budget -= passes.few_rows(job, _memory_of(job, crew, 0), crew[2], sums, budget)
+                budget -= passes.few_rows(job, _memory_of(job, crew, 0), crew.slot_sums, sums, budget)
                 if cursor[STATUS] != RUNNING:
                     return
                 if budget <= 0:
@@ -532,7 +529,7 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
             if cursor[FIRST] < samples:
                 continue
             cursor[FIRST] = 0
-            if not _record(job, sums, answer, row, work):
+            if not _record(job, sums, answer, row):
                 continue
             if plan[VALIDATION_COLUMN] >= 0:
                 cursor[VALIDATED] = 0
@@ -541,9 +538,9 @@ def run(job: tuple, history: Any, work: Any, crew: tuple, budget: int) -> None:
                 continue
         else:
             budget -= _validate(job, crew, budget)
-            if cursor[VALIDATED] < validation[0][SAMPLES]:
+            if cursor[VALIDATED] < job.validation.plan[SAMPLES]:
                 continue
-            _record_validation(job, sums, accepted, row, work)
-        _finish_epoch(plan, numbers, accepted, vectors[4], row, sums, cursor)
+            _record_validation(job, sums, accepted, row)
+        _finish_epoch(plan, numbers, accepted, vectors.best, row, sums, cursor)
         if cursor[STATUS] != RUNNING or (plan[PAUSE_EVERY] != 0 and cursor[EPOCH] % plan[PAUSE_EVERY] == 0):
             return

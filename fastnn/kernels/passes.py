@@ -9,6 +9,7 @@ from typing import Any
 
 from fastnn.kernels import calls, tile
 from fastnn.kernels.jit import kernel
+from fastnn.kernels.job import Data, Job
 from fastnn.kernels.layout import (
     BATCH,
     EPOCH,
@@ -44,7 +45,7 @@ from fastnn.kernels.vectors import add_up, padded
 
 
 @kernel
-def _gather(plan: Any, data: tuple, order: Any, places: Any, scratch: Any, first: int, count: int) -> tuple:
+def _gather(plan: Any, data: Data, order: Any, places: Any, scratch: Any, first: int, count: int) -> tuple:
     """Where inputs, targets and weights of ``count`` rows stand, sample beside sample.
 
     They are laid out in scratch, up to whole vectors, the last of them with weight 0; or stay where they are.
@@ -111,42 +112,42 @@ def note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: i
 
 
 @kernel
-def few_rows(job: tuple, memory: tuple, out: Any, sums: Any, budget: int) -> int:
+def few_rows(job: Job, memory: tuple, out: Any, sums: Any, budget: int) -> int:
     """Batches of so few rows that they go row by row; see ``kernels.stochastic``."""
-    plan, numbers, data, order, vectors, _, cursor, _, measured = job
+    data, vectors, (scratch, places) = job.data, job.vectors, memory
     given = (
-        plan,
-        numbers,
-        data[0],
-        data[1],
-        data[2],
-        order,
-        vectors[0],
-        vectors[1],
-        vectors[2],
-        vectors[3],
-        memory[0],
-        memory[1],
-        cursor,
-        measured[0][2],
+        job.plan,
+        job.numbers,
+        data.inputs,
+        data.targets,
+        data.weights,
+        job.order,
+        vectors.parameters,
+        vectors.gradient,
+        vectors.previous,
+        vectors.state,
+        scratch,
+        places,
+        job.cursor,
+        job.trained.predictions,
         out,
         sums,
     )
-    return calls.few_rows(plan[FEW_ROWS], given, budget)
+    return calls.few_rows(job.plan[FEW_ROWS], given, budget)
 
 
 @kernel
-def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, add: bool) -> None:
+def of_batch(job: Job, memory: tuple, gradient: Any, sums: Any, number: int, add: bool) -> None:
     """A tile of the batch under way: overwrite (or add to) the gradient, and overwrite sums with (loss, weight).
 
-    The job is that of ``loop.run``; memory is the thread's own scratch, and where numbers of rows may stand.
+    Memory is the thread's own scratch, and where numbers of rows may stand.
     """
-    plan, numbers, data, order, vectors, _, cursor, _, measured = job
+    plan, numbers, data, order, cursor = job.plan, job.numbers, job.data, job.order, job.cursor
     if plan[FEW_ROWS] != 0:
         few_rows(job, memory, sums, sums, 0)
         return
     scratch, places = memory
-    parameters, state, zero = vectors[0], vectors[3], offset(vectors[1], plan[PARAMETERS])
+    parameters, zero = job.vectors.parameters, offset(job.vectors.gradient, plan[PARAMETERS])
     done = number * plan[TILE]
     first = cursor[FIRST] + done
     count = min(plan[TILE], min(plan[BATCH], plan[SAMPLES] - cursor[FIRST]) - done)
@@ -159,16 +160,17 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
         given = first + plan[SHIFT]
         x, t, w = _gather(plan, data, order, places, scratch, given, count)
         behind = given + plan[TILE]
-        ahead = offset(data[0], behind * plan[INPUTS]), offset(data[1], behind * plan[OUTPUTS])
+        ahead = offset(data.inputs, behind * plan[INPUTS]), offset(data.targets, behind * plan[OUTPUTS])
     if plan[IDENTIFIED] != 0:
         number_rows(plan, order, places, first, samples, count)
     training = plan[TASK] != EVALUATE
     at = places, cursor[EPOCH]
     y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, training, at)
-    note(plan, y, scratch, order, measured[0][2], first, count)
+    note(plan, y, scratch, order, job.trained.predictions, first, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[1] = add_up(w, samples) if plan[WEIGHTED] != 0 else count
     if plan[GAUSS_NEWTON] != 0:
+        state = job.vectors.state
         work, factor = offset(state, plan[NEWTON_WORK]), 2.0 * numbers[plan[LOSS_SETTINGS]]
         calls.gauss_newton(plan[GAUSS_NEWTON], plan, parameters, x, w, scratch, work, state, samples, factor, add)
     if training:
@@ -176,18 +178,17 @@ def of_batch(job: tuple, memory: tuple, gradient: Any, sums: Any, number: int, a
 
 
 @kernel
-def of_validation(job: tuple, scratch: Any, sums: Any, number: int) -> None:
+def of_validation(job: Job, scratch: Any, sums: Any, number: int) -> None:
     """A tile of validation rows: overwrite sums with (loss, weight)."""
-    vectors, cursor, predictions = job[4], job[6], job[8][1][2]
-    plan, numbers, data = job[7]
+    cursor, (plan, numbers, data) = job.cursor, job.validation
     # A line search has its trials in the first vector.
-    parameters = vectors[2] if job[0][LINE_SEARCH] != 0 else vectors[0]
+    parameters = job.vectors.previous if job.plan[LINE_SEARCH] != 0 else job.vectors.parameters
     done = number * plan[TILE]
     count = min(plan[TILE], plan[SAMPLES] - done)
     samples = padded(count, scratch)
     x, t, w = tile.packed(plan, data, number, False)
     ahead = tile.after(plan, data, number)
     y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, False, (cursor, cursor[EPOCH]))
-    note(plan, y, scratch, cursor, predictions, done, count)
+    note(plan, y, scratch, cursor, job.validated.predictions, done, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[1] = add_up(w, samples)
