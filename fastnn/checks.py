@@ -138,6 +138,8 @@ def numbers_of(value: Any, name: str) -> Array:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name} is no array of numbers: its rows have different lengths") from error
+    except RuntimeError as error:  # of other libraries' arrays
+        raise ValueError(f"{name} cannot be made a NumPy array: {error}") from error
     if array.dtype.kind == "O":
         array = _plain_numbers(array, name)
     if array.dtype.kind in "USTV":
@@ -178,7 +180,7 @@ def converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     """The array in C order and the given dtype; a copy only where it must be."""
     if array.dtype != dtype or not array.flags.c_contiguous:
         memory.refuse(array.size * dtype.itemsize, f"to copy {name}, {array.size:,} numbers, as {dtype}")
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
@@ -265,7 +267,7 @@ def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sam
         raise ValueError(f"{name} is 0 for every row; at least one is needed that counts")
     weights = without_subnormal(given)
     smallest = np.finfo(dtype).tiny
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         if not smallest <= weights.sum() <= np.finfo(dtype).max:
             raise ValueError(
                 f"{name} has the sum {given.sum():g}; as {dtype} it has to be from {smallest:g} on, and finite"

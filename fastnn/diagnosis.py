@@ -71,6 +71,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else percent(value)
 
 
+@np.errstate(all="ignore")
 def diagnose(
     net: Sequential,
     X: Any,
@@ -162,7 +163,7 @@ def _step(
         part *= shape.trained
 
     def after(tried: float) -> float:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             moved = net.parameters - net.dtype.type(tried) * direction
         return training.evaluate(problem, moved, rows) if np.isfinite(moved).all() else np.inf
 
@@ -196,7 +197,7 @@ def _explained(loss: Loss, activation: str, outputs: Array, rows: Rows) -> float
         p, t = np.sign(p), np.where(t > 0, 1.0, -1.0)
         mean = np.average(t, axis=0, weights=w)
     total = float(w @ np.square(t - mean).sum(axis=1))
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         rest = float(w @ np.square(t - p).sum(axis=1))
     return 1.0 - rest / total if total > 0 and np.isfinite(rest) else None
 

@@ -22,6 +22,7 @@ def numerical_diff(f: Callable[[float], float], x: float, h: float = 1e-4) -> fl
     >>> numerical_diff(lambda x: 0.01 * x**2 + 0.1 * x, 5)
     0.1999999999990898
     """
+    _refuse_no_function(f)
     return (f(x + h) - f(x - h)) / (2 * h)
 
 
@@ -43,6 +44,7 @@ def numerical_gradient(f: Callable[[Any], float], x: Any, h: float = 1e-4) -> Do
     >>> numerical_gradient(lambda x: (x**2).sum(), [3.0, 4.0]).round(6)
     array([6., 8.])
     """
+    _refuse_no_function(f)
     double = checks.DTYPES["float64"]
     point = checks.finite(checks.numbers_of(x, "x"), double, "x").reshape(np.shape(x)).copy()
     step = checks.real_number(h, "h", above=0.0)
@@ -71,6 +73,11 @@ def tangent_line(f: Callable[[float], float], x: float) -> Callable[[float], flo
     return lambda t: value + slope * (t - x)
 
 
+def _refuse_no_function(f: Any) -> None:
+    if not callable(f):
+        raise TypeError(f"f is {checks.shown(f)}; a function is needed")
+
+
 def check_gradients(
     net: Sequential, X: Any, y: Any = None, *, loss: str = "mse", sample_weight: Any = None, h: float = 1e-5
 ) -> float:
@@ -97,6 +104,8 @@ def check_gradients(
     >>> fastnn.check_gradients(net, X, y, loss="binary_cross_entropy") < 1e-7
     True
     """
+    if not isinstance(net, Sequential):
+        raise TypeError(f"net is {checks.shown(net)}; a network is needed")
     checks.finite(net.parameters, net.dtype, "parameters")
     analytic = net.loss_and_gradient(X, y, loss=loss, sample_weight=sample_weight)[1].astype(np.float64)
     twin = Sequential(

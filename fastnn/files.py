@@ -111,8 +111,13 @@ def write(path: str | PathLike[str], description: dict[str, Any], parameters: Ar
 def write_arrays(path: str | PathLike[str], header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Write a header and arrays."""
     members: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
-    with replacing(path) as part, part.open("wb") as file:
-        np.savez(file, **members)
+    try:
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez(file, **members)
+    except OSError as error:
+        if error.errno is None:  # it says already which file
+            raise
+        raise OSError(error.errno, f"{error.strerror or error}, in writing", os.fspath(path)) from None
 
 
 def path_of(value: Any, name: str = "path") -> Path:

@@ -274,19 +274,20 @@ def ask(
     metrics = listed(metrics)
     chosen = optimizer_of(optimizer)
     rows_of_batch = None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1)
-    options = training.Options(
-        epochs=checks.whole_number(epochs, "epochs", least=1, most=checks.MOST_EPOCHS),
-        batch_size=rows_of_batch,
-        update=chosen.part(len(net.parameters)),
-        shuffle=checks.truth(shuffle, "shuffle"),
-        seed=seed_of(net, seed),
-        threads=allowed(threads),
-    )
+    most_epochs = checks.whole_number(epochs, "epochs", least=1, most=checks.MOST_EPOCHS)
+    update = chosen.part(len(net.parameters))
+    shuffled, own_seed = checks.truth(shuffle, "shuffle"), seed_of(net, seed)
+    most_threads = allowed(threads)
     problem = net.problem(loss)
     _refuse_steps(net)
     _refuse_optimizer(net, chosen, rows_of_batch, problem.loss)
     if not any(shape.parameters and shape.trained for shape in net.shapes):
         raise ValueError("trainable is False for all layers; nothing is left to be trained")
+    if class_weight is not None and rows_of_batch == 1:
+        raise ValueError(
+            f"class_weight is {checks.shown(class_weight)} and batch_size 1: a batch's loss is the weighted "
+            "mean of its rows, and of a single row no weight makes a difference; larger batches are needed"
+        )
     shape = net.inputs, net.outputs, net.dtype
     rows: Rows | Stream
     if kept is not None:
@@ -300,11 +301,6 @@ def ask(
         in_memory = ""
         if validation_split is not None:
             in_memory = "validation_split is for rows in memory; validation_data can be given instead"
-        if class_weight is not None and rows_of_batch == 1:
-            raise ValueError(
-                f"class_weight is {checks.shown(class_weight)} and batch_size 1: a batch's loss is the weighted "
-                "mean of its rows, and of a single row no weight makes a difference; larger batches are needed"
-            )
         if class_weight is not None:
             in_memory = "class_weight is for rows in memory; sample_weight can be given instead"
         rows, dataset = rows_or_stream(
@@ -314,7 +310,7 @@ def ask(
             sample_weight,
             problem.loss,
             memory_limit,
-            Use(rows_of_batch is not None, options.shuffle, beside, in_memory),
+            Use(rows_of_batch is not None, shuffled, beside, in_memory),
         )
     validation = None
     if validation_data is not None and validation_split is not None:
@@ -323,16 +319,24 @@ def ask(
         validation = kept.once(_validation_rows, validation_data, problem.loss, *shape)
     if validation_split is not None and isinstance(rows, Rows):
         share = checks.real_number(validation_split, "validation_split", above=0.0, below=1.0)
-        rows, validation = kept.once(splits.split, rows, share, problem.loss, options.seed)
+        rows, validation = kept.once(splits.split, rows, share, problem.loss, own_seed)
         dataset = None
     weighted = rows
     if isinstance(rows, Rows):
         weighted = kept.once(splits.with_class_weights, class_weight, problem.loss, rows)
     dataset = dataset if weighted is rows else None
-    problem = replace(problem, layers=net.shapes)
-    options = replace(options, metrics=_metrics(net, metrics, problem.loss, weighted, validation))
-    options = replace(options, stopping=_stopping(early_stopping, options.metrics, validation))
-    return Asked(problem, weighted, dataset, validation, chosen, options)
+    measured = _metrics(net, metrics, problem.loss, weighted, validation)
+    options = training.Options(
+        epochs=most_epochs,
+        batch_size=rows_of_batch,
+        update=update,
+        shuffle=shuffled,
+        seed=own_seed,
+        metrics=measured,
+        stopping=_stopping(early_stopping, measured, validation),
+        threads=most_threads,
+    )
+    return Asked(replace(problem, layers=net.shapes), weighted, dataset, validation, chosen, options)
 
 
 def listed(names: Any) -> Any:
@@ -458,7 +462,9 @@ def _stopping(
     senses = {"loss": False} | {m.name: m.greater for m in metrics if m.greater is not None}
     if validation is not None:
         senses |= {f"val_{name}": greater for name, greater in senses.items()}
-    monitor = given.monitor or ("val_loss" if validation is not None else "loss")
+    monitor = given.monitor
+    if monitor is None:
+        monitor = "loss" if validation is None else "val_loss"
     if any(monitor in (m.name, f"val_{m.name}") for m in metrics if m.greater is None):
         raise ValueError(f"early_stopping looks at {monitor!r}, which is more than one number")
     if monitor not in senses:

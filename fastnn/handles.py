@@ -144,7 +144,8 @@ def _check(handle: Any, x: Any, out: Any, name: str, *sizes: int) -> None:
         if array.shape != needed:
             raise ValueError(f"{what} has shape {array.shape}; {needed} is needed")
         if not (array.flags.c_contiguous and array.flags.aligned):
-            raise TypeError(f"{what} is not contiguous; numpy.ascontiguousarray makes a copy that is")
+            kind = "contiguous" if array.flags.aligned else "aligned"
+            raise TypeError(f"{what} is not {kind}; numpy.require(…, requirements='CA') makes a copy that is")
     if not out.flags.writeable:
         raise TypeError(f"{name} cannot be written to")
 

@@ -130,7 +130,7 @@ class _Inspected:
         """Outputs (n, units) for inputs (n, inputs), and which are saturated, if the layer can be."""
         y = run_layer(self.shape, self.parameters, inputs)
         self.count += y.size
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             self.total += float(y.sum(dtype=np.float64))
             self.squares += float(np.square(y, dtype=np.float64).sum())
         if self.reach is None:
@@ -156,7 +156,7 @@ class _Inspected:
 
     def diagnosis(self, name: str, gradient: Array) -> LayerDiagnosis:
         """What was measured."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             mean = self.total / self.count
             spread = float(np.sqrt(np.maximum(0.0, self.squares / self.count - np.square(mean))))
         length, size = norm(gradient), norm(self.parameters)
@@ -182,7 +182,7 @@ def of_layers(net: Sequential, vector: Array) -> list[Array]:
 
 def norm(vector: Array) -> float:
     """Euclidean, or infinite where it overflows."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return float(np.linalg.norm(vector.astype(np.float64)))
 
 

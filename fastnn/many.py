@@ -20,7 +20,6 @@ from fastnn.fitting import ask, is_shown, listed, seed_of
 from fastnn.history import History
 from fastnn.kernels import layout
 from fastnn.kernels import many as kernels
-from fastnn.kernels.simd import address_of
 from fastnn.loss_kinds import Loss
 from fastnn.network import Sequential
 from fastnn.optimizers import Optimizer
@@ -319,11 +318,11 @@ def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Mem
 class _Table:
     """Runs of one dtype, for the compiled loop that goes through them."""
 
-    def __init__(self, runs: Sequence[Run], address_of: Any) -> None:
+    def __init__(self, runs: Sequence[Run]) -> None:
         # The longest first: a thread that begins with one of them last would have the others wait for it.
         self.runs = sorted(runs, key=_work, reverse=True)
         self.dtype = runs[0].plan.dtype
-        rows = [[*map(address_of, run.arrays), run.first_budget, 0] for run in self.runs]
+        rows = [[*run.addresses.tolist(), run.first_budget, 0] for run in self.runs]
         self.rows = np.array(rows, np.int64)
         self.control = np.zeros(kernels.CONTROL, np.int64)
         self.control[kernels.ROWS] = len(self.runs)
@@ -351,15 +350,9 @@ class _Crew:
 
     def __init__(self, runs: Sequence[Run], threads: int) -> None:
         self.runs = runs
-        self._addresses: dict[int, int] = {}  # by the arrays' ids; many are shared
         kinds = dict.fromkeys(run.plan.dtype for run in runs)
-        self._tables = [_Table([run for run in runs if run.plan.dtype == kind], self._address) for kind in kinds]
+        self._tables = [_Table([run for run in runs if run.plan.dtype == kind]) for kind in kinds]
         self._arguments = [[table.arguments() for table in self._tables] for _ in range(threads)]
-
-    def _address(self, array: Array) -> int:
-        if id(array) not in self._addresses:
-            self._addresses[id(array)] = address_of(array)
-        return self._addresses[id(array)]
 
     def compile(self) -> None:
         """Compile what is needed, or load what is on disk."""

@@ -197,7 +197,7 @@ def metrics_of(names: Any, argument: str = "metrics") -> list[Metric]:
     """The metrics of several names, or of one; TypeError or ValueError also for a name that comes twice."""
     if isinstance(names, str):
         names = [names]
-    if not isinstance(names, Iterable):
+    if not isinstance(names, Iterable) or isinstance(names, (bytes, bytearray)):
         raise TypeError(f"{argument} is {checks.shown(names)}; a list of names of metrics is needed")
     found: list[Metric] = []
     for i, name in enumerate(names):

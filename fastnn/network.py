@@ -97,6 +97,7 @@ class Sequential:
         self.history: History | None = None
         self._shapes = self._check_layers()
         count = sum(shape.parameters for shape in self._shapes)
+        memory.refuse(2 * count * self.dtype.itemsize, f"{count:,} parameters and their gradients")
         self._parameters = np.zeros(count, self.dtype)
         self._gradients = np.zeros(count, self.dtype)
         self._kept = InferenceCache()
@@ -661,6 +662,8 @@ def _layer_of(described: dict[str, Any], own: dict[str | None, Activation]) -> L
 
 
 def _functions(activations: Any) -> Sequence[Activation]:
+    if not isinstance(activations, Iterable):
+        raise TypeError(f"activations is {checks.shown(activations)}; a list of own activations is needed")
     found = list(activations)
     return checks.members(found, "activations", Activation) if found else []
 

@@ -683,7 +683,7 @@ class LBFGS(Optimizer):
             memory=checks.whole_number(self.memory, "memory", least=1, most=MOST_PAIRS),
             tolerance=_from_0(self.tolerance, "tolerance"),
             decrease=checks.real_number(self.decrease, "decrease", above=0.0, below=1.0),
-            evaluations=checks.whole_number(self.evaluations, "evaluations", least=2),
+            evaluations=checks.whole_number(self.evaluations, "evaluations", least=2, most=checks.MOST_EPOCHS),
         )
         curvature = checks.real_number(self.curvature, "curvature", above=self.decrease, below=1.0)
         self._set(curvature=curvature)

@@ -213,11 +213,14 @@ class Run:
         compiled.train.prepare(self.plan.dtype, *self._arguments(0, 0))
 
     @functools.cached_property
-    def _table(self) -> Array:
-        return np.array([address_of(array) for array in self.arrays], np.int64)
+    def addresses(self) -> Array:
+        """Of all that the loop works on but scratch memory, in the order of ``kernels.job``."""
+        arrays = self._arrays
+        found = {id(array): address_of(array) for array in {id(array): array for array in arrays}.values()}
+        return np.array([found[id(array)] for array in arrays], np.int64)
 
     def _arguments(self, thread: int, budget: int) -> tuple[Any, ...]:
-        return self._table, NOTHING, self.scratch, self._crew, thread, budget
+        return self.addresses, NOTHING, self.scratch, self._crew, thread, budget
 
     @contextmanager
     def helped(self) -> Iterator[None]:
@@ -298,7 +301,7 @@ class Run:
     def gradient_norm(self) -> float:
         """The Euclidean norm of the last update's gradient."""
         gradient = self.vectors[1][: self.plan.vector_length].astype(np.float64)
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             gradient *= self.records[1][layout.SCALE]
         greatest = float(np.abs(gradient).max())
         if greatest == 0.0 or not np.isfinite(greatest):
@@ -356,8 +359,7 @@ class Run:
             self._feed.close()
 
     @property
-    def arrays(self) -> tuple[Array, ...]:
-        """All that the loop works on but scratch memory, in the order of ``kernels.job``."""
+    def _arrays(self) -> tuple[Array, ...]:
         trained, validated, work = self._measured
         return (
             self.plan.numbers,

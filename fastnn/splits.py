@@ -40,7 +40,7 @@ def with_class_weights(class_weight: Any, loss: Loss, rows: Rows) -> Rows:
         )
     weights = _factors(class_weight, labels, max(2, rows.given.shape[1]), rows.dtype)[labels]
     if rows.weights is not None:
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             weights = weights * rows.weights
     if not checks.without_subnormal(weights).any():
         raise ValueError(f"class_weight is {checks.shown(class_weight)}, which leaves every row the weight 0")

@@ -551,12 +551,14 @@ def test_without_stdout(tmp_path, pandas):
     [
         ("twice.csv", b"a, a,t\n1,2,.5\n2,4,1\n", "has more than one column 'a'"),
         ("twice.csv", b"a,t, t\n1,2,.5\n2,4,1\n", "has more than one column 't'"),
+        ("twice.csv", b"a,t,t\n1,2,.5\n2,4,1\n", "has more than one column 't'"),
+        ("twice.csv", b'"a",a,t,a.1\n1,2,.5,3\n2,4,1,3\n', "has more than one column 'a'"),
         ("cut.csv.gz", gzip.compress(b"a,t\n1,2\n" * 100)[:30], "is broken: it could not be unpacked"),
         ("text.csv.zip", b"a,t\n1,2\n", "is broken: it could not be unpacked"),
         ("text.csv.xz", b"a,t\n1,2\n", "is broken: it could not be unpacked"),
         ("great.csv", b"a,t\n1" + b"0" * 400 + b",.5\n2,1\n", "numbers too large for float64"),
     ],
-    ids=["inputs alike", "target alike", "cut", "no zip", "no xz", "great numbers"],
+    ids=["inputs alike", "target alike", "target twice", "input twice", "cut", "no zip", "no xz", "great numbers"],
 )
 def test_tables_that_cannot_be_read(run, pandas, file, name, content, match):
     status, out, err = run("train", file(content, name), "--target t")
@@ -666,7 +668,7 @@ def test_a_circle_needs_no_pandas(run, monkeypatch):
         ("train circle --optimizer rmsprop --nesterov", "--nesterov is for sgd; rmsprop has none"),
         ("train circle --optimizer lbfgs --learning-rate 1", "--learning-rate is not for lbfgs, which finds"),
         ("train circle --optimizer lbfgs --schedule step", "--schedule is not for lbfgs, which finds"),
-        ("train circle --optimizer rprop --schedule step", "Rprop finds its steps itself"),
+        ("train circle --optimizer rprop --schedule step", "--schedule is not for rprop"),
         ("train circle --schedule linear", "schedule is 'linear'; known are step, exponential"),
         ("train circle --schedule step --learning-rate 0", "learning_rate is 0.0; a finite number above 0"),
         ("train circle --l1 -1", "l1 is -1.0; a finite number at least 0"),
@@ -719,6 +721,9 @@ def test_mistakes_are_told_in_a_sentence(run, arguments, message):
         ("x,y\n", "--target y", "has no rows"),
         (b"\xff\xfe\x00\x01", "--target y", "is no text in UTF-8"),
         ("x,y\n1,2,3\n1,2,3\n", "--target y", "rows that are longer than its line of column names"),
+        ("x;y\n1,5;2\n1,5;3\n", "--target y", "than its line of column names; --separator ';' may be"),
+        ("x,y\n1,2\n", "--target y --ignore y", "--ignore leaves out 'y', which is the --target"),
+        ("x,y\n1,2\n", "--target y --separator=", "--separator is ''; a single character"),
         ("x,y\n1,2\n1,2,3\n", "--target y", "Expected 2 fields in line 3, saw 3"),
         ("x,y\n1,2\n", "", "--target is missing"),
         ("x,y\n1,2\n", "--target z", "has no column 'z'; it has 'x', 'y'"),
@@ -726,6 +731,7 @@ def test_mistakes_are_told_in_a_sentence(run, arguments, message):
         ("x,y\n1,2\n", "--target y --ignore x", "has no column left for inputs"),
         ("x;y\n1;2\n", "--target y", "--separator ';'"),
         ("x,y\n1,2\n,3\n", "--target y", "column 'x' of TABLE has 1 missing value, the first in row 2"),
+        ("x,y\n1,2\nNone,3\n", "--target y", "Missing is what is empty or says so, like NA, None or null"),
         ("x,y\n1,2.5\n2,\n3,\n", "--target y", "column 'y' of TABLE has 2 missing values, the first in row 2"),
         ("x,y\n1,a\n2,\n", "--target y", "column 'y' of TABLE has 1 missing value"),
         ("x,y\n1,2\ntwo,3\n", "--target y", "column 'x' of TABLE holds 'two' in row 2; only numbers"),

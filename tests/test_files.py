@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -34,6 +35,16 @@ def net():
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "net.npz"
+
+
+def test_an_error_of_the_system_names_the_file(net, path, monkeypatch):
+    def fail(file, **members):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("numpy.savez", fail)
+    with pytest.raises(OSError, match=r"No space left on device, in writing: .*net\.npz") as caught:
+        net.save(path)
+    assert (caught.value.errno, os.listdir(path.parent)) == (errno.ENOSPC, [])
 
 
 def write(path, header=None, parameters=None):

@@ -375,8 +375,60 @@ def test_weights_too_small_to_be_divided_by_are_0(dtype, hardly, batch_size):
 
 
 def test_class_weights_of_single_rows_are_refused(net):
+    given = {"loss": "binary_cross_entropy", "batch_size": 1, "class_weight": "balanced"}
+    rows = GOOD_X, [0, 1] * (ROWS // 2)
     with pytest.raises(ValueError, match="class_weight is 'balanced' and batch_size 1"):
-        net.fit(GOOD_X, [0, 1] * (ROWS // 2), loss="binary_cross_entropy", batch_size=1, class_weight="balanced")
+        net.fit(*rows, **given)
+    with pytest.raises(ValueError, match=r"networks\[0\]: class_weight is 'balanced' and batch_size 1"):
+        fastnn.fit_many([net], *rows, **given)
+
+
+class OfAnotherLibrary:
+    """Like a tensor that is needed for a gradient."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("call detach() first")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda net: net.predict(OfAnotherLibrary()), ValueError, "X cannot be made .*: call detach"),
+        (lambda net: fastnn.load("net.npz", activations=5), TypeError, "activations is 5; a list"),
+        (lambda net: fastnn.LBFGS(evaluations=10**400), ValueError, "evaluations is 10+"),
+        (lambda net: fastnn.check_gradients(5, GOOD_X, GOOD_Y), TypeError, "net is 5; a network"),
+        (lambda net: fastnn.numerical_diff(3, 3.0), TypeError, "f is 3; a function"),
+        (lambda net: fastnn.numerical_gradient(3, [3.0]), TypeError, "f is 3; a function"),
+        (lambda net: net.fit(GOOD_X, GOOD_Y, metrics=b"mae"), TypeError, "metrics is b'mae'; a list of names"),
+        (
+            lambda net: net.fit(GOOD_X, GOOD_Y, early_stopping=fastnn.EarlyStopping("")),
+            ValueError,
+            "early_stopping looks at ''",
+        ),
+        (lambda net: fastnn.mlp([10**6, 10**6, 1]), MemoryError, "parameters and their gradients would take"),
+    ],
+)
+def test_what_is_wrong_is_named(net, call, error, match):
+    with pytest.raises(error, match=match):
+        call(net)
+
+
+def test_errors_that_the_caller_wants_of_numpy_are_none_here():
+    """Numbers that are rounded to 0 or to infinity on the way are ordinary."""
+    X, y = np.asarray(GOOD_X), [0.0, 1.0] * (ROWS // 2)
+    small = fastnn.mlp([2, 3, 1], output="sigmoid", dtype="float32")
+    tiny = [1e-50, 1.0] * (ROWS // 2)
+    with np.errstate(all="raise"):
+        small.fit(X * 1e-45, y, sample_weight=tiny, epochs=2, metrics=["mae"], validation_split=0.5)
+        small.fit(X, y, loss="binary_cross_entropy", class_weight={0: 1e-42}, optimizer="adam", batch_size=2)
+        assert np.isfinite(small.predict(X * 1e-45)).all()
+        small.jacobian(X * 1e-45)
+        small.evaluate(X, y, sample_weight=tiny)
+        small.loss_and_gradient(X, y, sample_weight=tiny)
+        fastnn.diagnose(fastnn.mlp([2, 8, 1], activation="tanh"), 1e200 * X, y)
+        with pytest.warns(RuntimeWarning, match="no longer finite"):
+            fastnn.mlp([2, 3, 1], activation="relu").fit(1e100 * X, y, optimizer=fastnn.SGD(1e100), epochs=5)
+        fastnn.fit_many([small], X, y, sample_weight=tiny)
 
 
 def test_negative_weight_in_a_table_is_named(net):

@@ -603,10 +603,15 @@ def test_one_machine_code_for_a_dtype():
 def test_rows_of_the_table():
     """As many addresses as the kernel has names for, in the run's order."""
     run = many._members([net()], arguments())[0].run
-    assert len(run.arrays) == job.ADDRESSES
-    assert run.arrays[job.CURSOR] is run.cursor
-    assert run.arrays[job.ORDER] is run.order
-    assert run.arrays[job.HISTORY] is run.records[0]
+    assert len(run.addresses) == job.ADDRESSES
+    for at, array in (
+        (job.PLAN, run.plan.numbers),
+        (job.PREVIOUS, run.vectors[2]),
+        (job.HISTORY, run.records[0]),
+        (job.CURSOR, run.cursor),
+        (job.WORK, run._measured[2]),
+    ):
+        assert run.addresses[at] == array.ctypes.data
 
 
 @pytest.mark.parametrize("given", [{1, 2}, {1: 2}, np.array(3), "ab", 3])

@@ -53,6 +53,8 @@ def optimizer(options: argparse.Namespace) -> Optimizer:
             if getattr(options, argument.replace("-", "_")) is not None:
                 raise ValueError(f"--{argument} is not for {name}, which finds the length of its steps itself")
         return OPTIMIZERS[name](**chosen)
+    if options.schedule is not None and name == "rprop":
+        raise ValueError("--schedule is not for rprop, whose steps have lengths of their own")
     rate = known[name]["learning_rate"] if rate is None else rate
     if options.schedule is not None:
         rate = schedule(options.schedule, rate, options.epochs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,9 +26,10 @@ class Table:
     def __init__(self, path: str, separator: str | None = None) -> None:
         self.path = path
         pandas = _pandas()
-        separator = separator or ("\t" if Path(path).suffix == ".tsv" else ",")
+        if separator is None:
+            separator = "\t" if Path(path).suffix == ".tsv" else ","
         separator = "\t" if separator == r"\t" else separator
-        if len(separator) > 1:
+        if len(separator) != 1:
             raise ValueError(f"--separator is {separator!r}; a single character, or \\t for a tab, is needed")
         try:
             with warnings.catch_warnings():
@@ -39,13 +41,17 @@ class Table:
         except UnicodeDecodeError:
             raise ValueError(f"{path} is no text in UTF-8; a table as text is needed") from None
         except pandas.errors.ParserWarning:
-            raise ValueError(f"{path} has rows that are longer than its line of column names") from None
+            hint = _hint_of_separator(_first_line(path, separator))
+            raise ValueError(f"{path} has rows that are longer than its line of column names{hint}") from None
         except pandas.errors.ParserError as error:
             reason = " ".join(str(error).removeprefix("Error tokenizing data. C error:").split())
             raise ValueError(f"{path} is no table: {reason}") from None
         except files.BROKEN:
             raise ValueError(f"{path} is broken: it could not be unpacked to its end") from None
-        self.frame.columns = [str(name).strip() for name in self.frame.columns]
+        names = [str(name) for name in self.frame.columns]
+        if any(re.fullmatch(r".*\.\d+", name) for name in names):  # so pandas names what is there twice
+            names = _first_line(path, separator) or names
+        self.frame.columns = [name.strip() for name in names]
         twice = self.frame.columns.duplicated()
         if twice.any():
             name = self.columns[twice.argmax()]
@@ -63,9 +69,7 @@ class Table:
         missing = [repr(name) for name in names if name not in self.columns]
         if not missing:
             return
-        hint = ""
-        if len(self.columns) == 1 and (found := [mark for mark in ";\t|," if mark in self.columns[0]]):
-            hint = f"; --separator {found[0]!r} may be what stands between them"
+        hint = _hint_of_separator(self.columns)
         known = some([repr(name) for name in self.columns])
         raise ValueError(f"{self.path} has no column {some(missing)}; it has {known}{hint}")
 
@@ -129,7 +133,8 @@ class Table:
             gaps = np.array(self.frame[name].isna(), bool)
             raise ValueError(
                 f"column {name!r} of {self.path} has {count(int(gaps.sum()), 'missing value')}, the first in row "
-                f"{int(np.argmax(gaps)) + 1}; fill them or remove those rows{hint}"
+                f"{int(np.argmax(gaps)) + 1}; fill them or remove those rows{hint}. Missing is what is empty or "
+                "says so, like NA, None or null"
             )
 
     def _first_text(self, name: str) -> tuple[str, int]:
@@ -137,6 +142,21 @@ class Table:
         values = self.frame[name]
         row = int(np.argmax(np.array(_pandas().to_numeric(values, errors="coerce").isna())))
         return str(values.iloc[row]), row + 1
+
+
+def _first_line(path: str, separator: str) -> list[str]:
+    """The columns' names as they stand there; none if a path, like that of a pipe, can be read only once."""
+    pandas = _pandas()
+    try:
+        line = pandas.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
+    except (pandas.errors.EmptyDataError, OSError):
+        return []
+    return [str(name) for name in line.iloc[0]]
+
+
+def _hint_of_separator(names: Sequence[str]) -> str:
+    found = [mark for mark in ";\t|," if len(names) == 1 and mark in names[0]]
+    return f"; --separator {found[0]!r} may be what stands between them" if found else ""
 
 
 def write(columns: Mapping[str, Any], target: Any) -> None:

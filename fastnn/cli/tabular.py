@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
     data = Table(options.data, options.separator)
     ignored = options.ignore or []
     data.need([options.target, *ignored])
+    if options.target in ignored:
+        raise ValueError(f"--ignore leaves out {options.target!r}, which is the --target")
     columns = [name for name in data.columns if name not in {options.target, *ignored}]
     if not columns:
         raise ValueError(f"{data.path} has no column left for inputs beside the target {options.target!r}")
