@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fastnn import checks
 from fastnn.arrays import read_only
 from fastnn.kernels import layout
+from fastnn.settings import Description, from_0, setting, whole
 
 if TYPE_CHECKING:
     from fastnn.network import Sequential
@@ -27,7 +28,14 @@ class StopTraining(Exception):  # noqa: N818 - it is no error, but a way to end 
     """Raised by a callback to end the fit; the status is then "stopped"."""
 
 
-class EarlyStopping:
+def _name(value: Any, name: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is {checks.shown(value)}; a name like 'val_loss' is needed")
+    return value
+
+
+@dataclass(frozen=True, repr=False)
+class EarlyStopping(Description):
     """End a fit when nothing has become better for some epochs.
 
     After each epoch a value is compared with the best so far. Better is lower for losses and errors, and higher
@@ -61,20 +69,11 @@ class EarlyStopping:
     'stopped'
     """
 
-    def __init__(
-        self,
-        monitor: str | None = None,
-        *,
-        patience: int = 10,
-        min_delta: float = 0.0,
-        restore_best: bool = True,
-    ) -> None:
-        if monitor is not None and not isinstance(monitor, str):
-            raise TypeError(f"monitor is {checks.shown(monitor)}; a name like 'val_loss' is needed")
-        self.monitor = monitor
-        self.patience = checks.whole_number(patience, "patience", least=1, most=checks.MOST_EPOCHS)
-        self.min_delta = checks.real_number(min_delta, "min_delta", least=0.0)
-        self.restore_best = checks.truth(restore_best, "restore_best")
+    monitor: str | None = setting(_name, None)
+    _: KW_ONLY
+    patience: int = setting(whole, 10)
+    min_delta: float = setting(from_0, 0.0)
+    restore_best: bool = setting(checks.truth, True)
 
     def __repr__(self) -> str:
         return (

@@ -27,6 +27,7 @@ from fastnn.kernels.layout import MOST_PAIRS
 from fastnn.kernels.simd import LANES
 from fastnn.plan import UpdatePart
 from fastnn.schedules import Schedule
+from fastnn.settings import Description, above_0, from_0, setting, share, whole
 
 
 class _Kernel:
@@ -39,8 +40,11 @@ class _Kernel:
         return getattr(importlib.import_module(f"fastnn.kernels.{self._module}"), self._name)
 
 
+OF_ALL = ("learning_rate", "clip_value", "clip_norm")  # what is no setting of a kernel
+
+
 @dataclass(frozen=True, repr=False)
-class Optimizer:
+class Optimizer(Description):
     """What all optimizers have.
 
     Attributes
@@ -57,20 +61,15 @@ class Optimizer:
     gauss_newton: ClassVar[Any] = None
     kernel: ClassVar[Any]  # static: it is no method
 
-    def __post_init__(self) -> None:
-        self._check()
-
-    def _check(self) -> None:
-        """Replace each argument by what the checks make of it, or raise."""
-        raise NotImplementedError
-
-    def _set(self, **checked: Any) -> None:
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)  # nobody has seen it yet
+    @property
+    def first_rate(self) -> float:
+        """The learning rate of the first update (without a warm-up); 1 of those that search for their step."""
+        return 1.0
 
     def settings(self) -> npt.NDArray[np.float64]:
-        """What its kernel is given: the first learning rate, then its own numbers."""
-        raise NotImplementedError
+        """What its kernel is given: the first learning rate, then its own settings, as they stand in the class."""
+        own = [getattr(self, field.name) for field in fields(self) if field.name not in OF_ALL]
+        return np.array([self.first_rate, *own])
 
     def states(self, parameters: int) -> int:
         """How many vectors of so many numbers it remembers."""
@@ -98,21 +97,24 @@ class Optimizer:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def _rate(value: Any, name: str) -> float | Schedule:
+    return value if isinstance(value, Schedule) else above_0(value, name)
+
+
+def _bound(value: Any, name: str) -> float | None:
+    return None if value is None else above_0(value, name)
+
+
 @dataclass(frozen=True, repr=False)
 class _FirstOrder(Optimizer):
     """An update from one gradient: a learning rate, and bounds on the gradient."""
 
-    learning_rate: float | Schedule
+    learning_rate: float | Schedule = setting(_rate)
     _: KW_ONLY
-    clip_value: float | None = None
-    clip_norm: float | None = None
+    clip_value: float | None = setting(_bound, None)
+    clip_norm: float | None = setting(_bound, None)
 
-    def _check(self) -> None:
-        if not isinstance(self.learning_rate, Schedule):
-            self._set(learning_rate=_above_0(self.learning_rate, "learning_rate"))
-        for name in ("clip_value", "clip_norm"):
-            if getattr(self, name) is not None:
-                self._set(**{name: _above_0(getattr(self, name), name)})
+    def _check_together(self) -> None:
         if self.clip_value is not None and self.clip_norm is not None:
             raise ValueError(
                 f"clip_value is {self.clip_value:g} and clip_norm {self.clip_norm:g}; one of the two at most"
@@ -139,18 +141,6 @@ class _FirstOrder(Optimizer):
             warm_epochs=float(rate.warm_epochs),
             plateau=rate.plateau,
         )
-
-
-def _above_0(value: Any, name: str) -> float:
-    return checks.real_number(value, name, above=0.0)
-
-
-def _from_0(value: Any, name: str) -> float:
-    return checks.real_number(value, name, least=0.0)
-
-
-def _share(value: Any, name: str) -> float:
-    return checks.real_number(value, name, least=0.0, below=1.0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,23 +171,15 @@ class SGD(_FirstOrder):
     name: ClassVar[str] = "sgd"
     kernel: ClassVar[Any] = _Kernel("optimizers", "sgd")
 
-    learning_rate: float | Schedule = 0.01
+    learning_rate: float | Schedule = setting(_rate, 0.01)
     _: KW_ONLY
-    momentum: float = 0.0
-    nesterov: bool = False
+    momentum: float = setting(share, 0.0)
+    nesterov: bool = setting(checks.truth, False)
 
-    def _check(self) -> None:
-        super()._check()
-        self._set(
-            momentum=_share(self.momentum, "momentum"),
-            nesterov=checks.truth(self.nesterov, "nesterov"),
-        )
+    def _check_together(self) -> None:
+        super()._check_together()
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov is True and momentum 0; Nesterov's variant needs a momentum above 0")
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """η, momentum, nesterov."""
-        return np.array([self.first_rate, self.momentum, self.nesterov])
 
     def states(self, parameters: int) -> int:
         """The velocity, if there is momentum."""
@@ -230,17 +212,9 @@ class Adagrad(_FirstOrder):
     name: ClassVar[str] = "adagrad"
     kernel: ClassVar[Any] = _Kernel("optimizers", "adagrad")
 
-    learning_rate: float | Schedule = 0.01
+    learning_rate: float | Schedule = setting(_rate, 0.01)
     _: KW_ONLY
-    epsilon: float = 1e-10
-
-    def _check(self) -> None:
-        super()._check()
-        self._set(epsilon=_above_0(self.epsilon, "epsilon"))
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """η, epsilon."""
-        return np.array([self.first_rate, self.epsilon])
+    epsilon: float = setting(above_0, 1e-10)
 
     def states(self, parameters: int) -> int:
         """The sums s."""
@@ -275,18 +249,10 @@ class Adadelta(_FirstOrder):
     name: ClassVar[str] = "adadelta"
     kernel: ClassVar[Any] = _Kernel("optimizers", "adadelta")
 
-    learning_rate: float | Schedule = 1.0
+    learning_rate: float | Schedule = setting(_rate, 1.0)
     _: KW_ONLY
-    rho: float = 0.9
-    epsilon: float = 1e-6
-
-    def _check(self) -> None:
-        super()._check()
-        self._set(rho=_share(self.rho, "rho"), epsilon=_above_0(self.epsilon, "epsilon"))
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """η, rho, epsilon."""
-        return np.array([self.first_rate, self.rho, self.epsilon])
+    rho: float = setting(share, 0.9)
+    epsilon: float = setting(above_0, 1e-6)
 
     def states(self, parameters: int) -> int:
         """The means s and u."""
@@ -322,25 +288,12 @@ class RMSprop(_FirstOrder):
     name: ClassVar[str] = "rmsprop"
     kernel: ClassVar[Any] = _Kernel("optimizers", "rmsprop")
 
-    learning_rate: float | Schedule = 0.01
+    learning_rate: float | Schedule = setting(_rate, 0.01)
     _: KW_ONLY
-    rho: float = 0.99
-    momentum: float = 0.0
-    centered: bool = False
-    epsilon: float = 1e-8
-
-    def _check(self) -> None:
-        super()._check()
-        self._set(
-            rho=_share(self.rho, "rho"),
-            momentum=_share(self.momentum, "momentum"),
-            centered=checks.truth(self.centered, "centered"),
-            epsilon=_above_0(self.epsilon, "epsilon"),
-        )
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """η, rho, momentum, centered, epsilon."""
-        return np.array([self.first_rate, self.rho, self.momentum, self.centered, self.epsilon])
+    rho: float = setting(share, 0.99)
+    momentum: float = setting(share, 0.0)
+    centered: bool = setting(checks.truth, False)
+    epsilon: float = setting(above_0, 1e-8)
 
     def states(self, parameters: int) -> int:
         """The means s and a, as far as they are wanted, and b."""
@@ -375,23 +328,11 @@ class Adam(_FirstOrder):
     name: ClassVar[str] = "adam"
     kernel: ClassVar[Any] = _Kernel("optimizers", "adam")
 
-    learning_rate: float | Schedule = 0.001
+    learning_rate: float | Schedule = setting(_rate, 0.001)
     _: KW_ONLY
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-
-    def _check(self) -> None:
-        super()._check()
-        self._set(
-            beta_1=_share(self.beta_1, "beta_1"),
-            beta_2=_share(self.beta_2, "beta_2"),
-            epsilon=_above_0(self.epsilon, "epsilon"),
-        )
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """η, beta_1, beta_2, epsilon."""
-        return np.array([self.first_rate, self.beta_1, self.beta_2, self.epsilon])
+    beta_1: float = setting(share, 0.9)
+    beta_2: float = setting(share, 0.999)
+    epsilon: float = setting(above_0, 1e-8)
 
     def states(self, parameters: int) -> int:
         """The means m and v."""
@@ -460,15 +401,7 @@ class AdamW(Adam):
     kernel: ClassVar[Any] = _Kernel("optimizers", "adamw")
 
     _: KW_ONLY
-    weight_decay: float = 0.01
-
-    def _check(self) -> None:
-        super()._check()
-        self._set(weight_decay=_from_0(self.weight_decay, "weight_decay"))
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """Those of Adam, weight_decay."""
-        return np.array([*super().settings(), self.weight_decay])
+    weight_decay: float = setting(from_0, 0.01)
 
 
 @dataclass(frozen=True, repr=False)
@@ -500,25 +433,12 @@ class Nadam(_FirstOrder):
     name: ClassVar[str] = "nadam"
     kernel: ClassVar[Any] = _Kernel("optimizers", "nadam")
 
-    learning_rate: float | Schedule = 0.002
+    learning_rate: float | Schedule = setting(_rate, 0.002)
     _: KW_ONLY
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-    momentum_decay: float = 0.004
-
-    def _check(self) -> None:
-        super()._check()
-        self._set(
-            beta_1=_share(self.beta_1, "beta_1"),
-            beta_2=_share(self.beta_2, "beta_2"),
-            epsilon=_above_0(self.epsilon, "epsilon"),
-            momentum_decay=_from_0(self.momentum_decay, "momentum_decay"),
-        )
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """η, beta_1, beta_2, epsilon, momentum_decay."""
-        return np.array([self.first_rate, self.beta_1, self.beta_2, self.epsilon, self.momentum_decay])
+    beta_1: float = setting(share, 0.9)
+    beta_2: float = setting(share, 0.999)
+    epsilon: float = setting(above_0, 1e-8)
+    momentum_decay: float = setting(from_0, 0.004)
 
     def states(self, parameters: int) -> int:
         """The means m and v."""
@@ -553,27 +473,23 @@ class Lion(_FirstOrder):
     name: ClassVar[str] = "lion"
     kernel: ClassVar[Any] = _Kernel("optimizers", "lion")
 
-    learning_rate: float | Schedule = 0.0001
+    learning_rate: float | Schedule = setting(_rate, 0.0001)
     _: KW_ONLY
-    beta_1: float = 0.9
-    beta_2: float = 0.99
-    weight_decay: float = 0.0
-
-    def _check(self) -> None:
-        super()._check()
-        self._set(
-            beta_1=_share(self.beta_1, "beta_1"),
-            beta_2=_share(self.beta_2, "beta_2"),
-            weight_decay=_from_0(self.weight_decay, "weight_decay"),
-        )
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """η, beta_1, beta_2, weight_decay."""
-        return np.array([self.first_rate, self.beta_1, self.beta_2, self.weight_decay])
+    beta_1: float = setting(share, 0.9)
+    beta_2: float = setting(share, 0.99)
+    weight_decay: float = setting(from_0, 0.0)
 
     def states(self, parameters: int) -> int:
         """The mean m."""
         return 1
+
+
+def _first_step(value: Any, name: str) -> float:
+    if isinstance(value, Schedule):
+        raise TypeError(
+            f"{name} is {value!r}; Rprop finds its steps itself and needs a finite number above 0 for the first"
+        )
+    return above_0(value, name)
 
 
 @dataclass(frozen=True, repr=False)
@@ -606,30 +522,16 @@ class Rprop(_FirstOrder):
     full_batch: ClassVar[bool] = True
     kernel: ClassVar[Any] = _Kernel("optimizers", "rprop")
 
-    learning_rate: float = 0.01
+    learning_rate: float = setting(_first_step, 0.01)
     _: KW_ONLY
-    eta_minus: float = 0.5
-    eta_plus: float = 1.2
-    step_min: float = 1e-6
-    step_max: float = 50.0
+    eta_minus: float = setting(checks.real_number, 0.5, above=0.0, below=1.0)
+    eta_plus: float = setting(checks.real_number, 1.2, above=1.0)
+    step_min: float = setting(above_0, 1e-6)
+    step_max: float = setting(above_0, 50.0)
 
-    def _check(self) -> None:
-        if isinstance(self.learning_rate, Schedule):
-            raise TypeError(
-                f"learning_rate is {self.learning_rate!r}; Rprop finds its steps itself and needs a finite number "
-                "above 0 for the first"
-            )
-        super()._check()
-        self._set(
-            eta_minus=checks.real_number(self.eta_minus, "eta_minus", above=0.0, below=1.0),
-            eta_plus=checks.real_number(self.eta_plus, "eta_plus", above=1.0),
-            step_min=_above_0(self.step_min, "step_min"),
-        )
-        self._set(step_max=checks.real_number(self.step_max, "step_max", least=self.step_min))
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """The first step, eta_minus, eta_plus, step_min, step_max."""
-        return np.array([self.learning_rate, self.eta_minus, self.eta_plus, self.step_min, self.step_max])
+    def _check_together(self) -> None:
+        super()._check_together()
+        checks.real_number(self.step_max, "step_max", least=self.step_min)
 
     def states(self, parameters: int) -> int:
         """Signs and steps."""
@@ -672,25 +574,14 @@ class LBFGS(Optimizer):
     kernel: ClassVar[Any] = _Kernel("lbfgs", "lbfgs")
 
     _: KW_ONLY
-    memory: int = 10
-    tolerance: float = 1e-5
-    decrease: float = 1e-4
-    curvature: float = 0.9
-    evaluations: int = 25
+    memory: int = setting(whole, 10, most=MOST_PAIRS)
+    tolerance: float = setting(from_0, 1e-5)
+    decrease: float = setting(checks.real_number, 1e-4, above=0.0, below=1.0)
+    curvature: float = setting(checks.real_number, 0.9, above=0.0, below=1.0)
+    evaluations: int = setting(whole, 25, least=2)
 
-    def _check(self) -> None:
-        self._set(
-            memory=checks.whole_number(self.memory, "memory", least=1, most=MOST_PAIRS),
-            tolerance=_from_0(self.tolerance, "tolerance"),
-            decrease=checks.real_number(self.decrease, "decrease", above=0.0, below=1.0),
-            evaluations=checks.whole_number(self.evaluations, "evaluations", least=2, most=checks.MOST_EPOCHS),
-        )
-        curvature = checks.real_number(self.curvature, "curvature", above=self.decrease, below=1.0)
-        self._set(curvature=curvature)
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """1 (the step that is tried first), memory, tolerance, decrease, curvature, evaluations."""
-        return np.array([1.0, self.memory, self.tolerance, self.decrease, self.curvature, self.evaluations])
+    def _check_together(self) -> None:
+        checks.real_number(self.curvature, "curvature", above=self.decrease)
 
     def states(self, parameters: int) -> int:
         """Direction, gradient, and the changes of parameters and gradient."""
@@ -732,16 +623,9 @@ class LevenbergMarquardt(Optimizer):
     kernel: ClassVar[Any] = _Kernel("levenberg_marquardt", "levenberg_marquardt")
     gauss_newton: ClassVar[Any] = _Kernel("levenberg_marquardt", "tile")
 
-    damping: float = 1e-3
+    damping: float = setting(above_0, 1e-3)
     _: KW_ONLY
-    tolerance: float = 1e-7
-
-    def _check(self) -> None:
-        self._set(damping=_above_0(self.damping, "damping"), tolerance=_from_0(self.tolerance, "tolerance"))
-
-    def settings(self) -> npt.NDArray[np.float64]:
-        """1 (the whole step is taken), damping, tolerance."""
-        return np.array([1.0, self.damping, self.tolerance])
+    tolerance: float = setting(from_0, 1e-7)
 
     def states(self, parameters: int) -> int:
         """Two matrices of whole vectors, gradient and step."""

@@ -14,13 +14,15 @@ TypeError or ValueError, with the argument's name and value, for what they do no
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, astuple, dataclass, fields
 from typing import Any
 
 from fastnn import checks
 from fastnn.kernels import schedules as kernels
+from fastnn.settings import Description, above_0, from_0, setting, share, whole
 
 
-class Schedule:
+class Schedule(Description):
     """What all schedules have.
 
     Attributes
@@ -30,40 +32,29 @@ class Schedule:
 
     kernel: Any = None  # static: its function of the time; None: a constant, or a reaction to the loss
     initial: float
-    warm_epochs = 0  # in which the rate rises to the initial one
+
+    @property
+    def warm_epochs(self) -> int:
+        """In which the rate rises to the initial one."""
+        return 0
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """What its kernel is given."""
-        return ()
+        """What its kernel is given: all settings, as they stand in the class."""
+        return astuple(self) if self.kernel is not None else ()
 
     @property
     def plateau(self) -> tuple[float, float, int, float] | None:
         """Factor, least gain, patience and least rate, if the rate is reduced where the loss stays."""
         return None
 
-    @property
-    def _shown(self) -> dict[str, Any]:
-        """The arguments after the first, as they were given."""
-        return {}
-
     def __repr__(self) -> str:
-        parts = [f"{self._first:g}", *(f"{name}={value!r}" for name, value in self._shown.items())]
-        return f"{type(self).__name__}({', '.join(parts)})"
-
-    @property
-    def _first(self) -> float:
-        return self.initial
+        first, *others = ((each.name, getattr(self, each.name)) for each in fields(self))
+        rate = f"{first[1]!r}" if isinstance(first[1], Schedule) else f"{first[1]:g}"
+        return f"{type(self).__name__}({', '.join([rate, *(f'{name}={value!r}' for name, value in others)])})"
 
 
-def _positive(value: Any, name: str) -> float:
-    return checks.real_number(value, name, above=0.0)
-
-
-def _whole(value: Any, name: str) -> int:
-    return checks.whole_number(value, name, least=1, most=checks.MOST_EPOCHS)
-
-
+@dataclass(frozen=True, repr=False)
 class StepDecay(Schedule):
     """initial·factor**floor(T/every): another rate every so many epochs.
 
@@ -80,21 +71,13 @@ class StepDecay(Schedule):
 
     kernel = staticmethod(kernels.step_decay)
 
-    def __init__(self, initial: float, *, factor: float = 0.1, every: int = 10) -> None:
-        self.initial = _positive(initial, "initial")
-        self.factor = _positive(factor, "factor")
-        self.every = _whole(every, "every")
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """What its kernel is given."""
-        return self.initial, self.factor, self.every
-
-    @property
-    def _shown(self) -> dict[str, Any]:
-        return {"factor": self.factor, "every": self.every}
+    initial: float = setting(above_0)
+    _: KW_ONLY
+    factor: float = setting(above_0, 0.1)
+    every: int = setting(whole, 10)
 
 
+@dataclass(frozen=True, repr=False)
 class ExponentialDecay(Schedule):
     """initial·factor**T: a little lower with each update.
 
@@ -110,20 +93,12 @@ class ExponentialDecay(Schedule):
 
     kernel = staticmethod(kernels.exponential_decay)
 
-    def __init__(self, initial: float, *, factor: float = 0.96) -> None:
-        self.initial = _positive(initial, "initial")
-        self.factor = _positive(factor, "factor")
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """What its kernel is given."""
-        return self.initial, self.factor
-
-    @property
-    def _shown(self) -> dict[str, Any]:
-        return {"factor": self.factor}
+    initial: float = setting(above_0)
+    _: KW_ONLY
+    factor: float = setting(above_0, 0.96)
 
 
+@dataclass(frozen=True, repr=False)
 class CosineDecay(Schedule):
     """final + (initial - final)·(1 + cos(π·min(T/epochs, 1)))/2 (I. Loshchilov, F. Hutter, 2017).
 
@@ -141,21 +116,13 @@ class CosineDecay(Schedule):
 
     kernel = staticmethod(kernels.cosine_decay)
 
-    def __init__(self, initial: float, *, epochs: int, final: float = 0.0) -> None:
-        self.initial = _positive(initial, "initial")
-        self.epochs = _whole(epochs, "epochs")
-        self.final = checks.real_number(final, "final", least=0.0)
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """What its kernel is given."""
-        return self.initial, self.final, self.epochs
-
-    @property
-    def _shown(self) -> dict[str, Any]:
-        return {"epochs": self.epochs, "final": self.final}
+    initial: float = setting(above_0)
+    _: KW_ONLY
+    epochs: int = setting(whole)
+    final: float = setting(from_0, 0.0)
 
 
+@dataclass(frozen=True, repr=False)
 class CosineRestarts(Schedule):
     """As CosineDecay, again and again (SGDR: I. Loshchilov, F. Hutter, 2017).
 
@@ -175,25 +142,15 @@ class CosineRestarts(Schedule):
 
     kernel = staticmethod(kernels.cosine_restarts)
 
-    def __init__(
-        self, initial: float, *, epochs: int, growth: float = 1.0, decay: float = 1.0, final: float = 0.0
-    ) -> None:
-        self.initial = _positive(initial, "initial")
-        self.epochs = _whole(epochs, "epochs")
-        self.growth = checks.real_number(growth, "growth", least=1.0)
-        self.decay = _positive(decay, "decay")
-        self.final = checks.real_number(final, "final", least=0.0)
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """What its kernel is given."""
-        return self.initial, self.final, self.epochs, self.growth, self.decay
-
-    @property
-    def _shown(self) -> dict[str, Any]:
-        return {"epochs": self.epochs, "growth": self.growth, "decay": self.decay, "final": self.final}
+    initial: float = setting(above_0)
+    _: KW_ONLY
+    epochs: int = setting(whole)
+    growth: float = setting(checks.real_number, 1.0, least=1.0)
+    decay: float = setting(above_0, 1.0)
+    final: float = setting(from_0, 0.0)
 
 
+@dataclass(frozen=True, repr=False)
 class InverseScaling(Schedule):
     """initial/(1 + T)**power.
 
@@ -209,20 +166,12 @@ class InverseScaling(Schedule):
 
     kernel = staticmethod(kernels.inverse_scaling)
 
-    def __init__(self, initial: float, *, power: float = 0.5) -> None:
-        self.initial = _positive(initial, "initial")
-        self.power = _positive(power, "power")
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """What its kernel is given."""
-        return self.initial, self.power
-
-    @property
-    def _shown(self) -> dict[str, Any]:
-        return {"power": self.power}
+    initial: float = setting(above_0)
+    _: KW_ONLY
+    power: float = setting(above_0, 0.5)
 
 
+@dataclass(frozen=True, repr=False)
 class OneCycle(Schedule):
     """Up from maximum/initial_factor to maximum, then down to 1/final_factor of where it began (L. Smith, 2018).
 
@@ -243,41 +192,20 @@ class OneCycle(Schedule):
 
     kernel = staticmethod(kernels.one_cycle)
 
-    def __init__(
-        self,
-        maximum: float,
-        *,
-        epochs: int,
-        warm_up: float = 0.3,
-        initial_factor: float = 25.0,
-        final_factor: float = 1e4,
-    ) -> None:
-        self.maximum = _positive(maximum, "maximum")
-        self.epochs = _whole(epochs, "epochs")
-        self.warm_up = checks.real_number(warm_up, "warm_up", least=0.0, below=1.0)
-        self.initial_factor = checks.real_number(initial_factor, "initial_factor", least=1.0)
-        self.final_factor = checks.real_number(final_factor, "final_factor", least=1.0)
-        self.initial = self.maximum / self.initial_factor if self.warm_up > 0.0 else self.maximum
+    maximum: float = setting(above_0)
+    _: KW_ONLY
+    epochs: int = setting(whole)
+    warm_up: float = setting(share, 0.3)
+    initial_factor: float = setting(checks.real_number, 25.0, least=1.0)
+    final_factor: float = setting(checks.real_number, 1e4, least=1.0)
 
     @property
-    def numbers(self) -> tuple[float, ...]:
-        """What its kernel is given."""
-        return self.maximum, self.epochs, self.warm_up, self.initial_factor, self.final_factor
-
-    @property
-    def _first(self) -> float:
-        return self.maximum
-
-    @property
-    def _shown(self) -> dict[str, Any]:
-        return {
-            "epochs": self.epochs,
-            "warm_up": self.warm_up,
-            "initial_factor": self.initial_factor,
-            "final_factor": self.final_factor,
-        }
+    def initial(self) -> float:  # type: ignore[override]
+        """The rate of the first update."""
+        return self.maximum / self.initial_factor if self.warm_up > 0.0 else self.maximum
 
 
+@dataclass(frozen=True, repr=False)
 class ReduceOnPlateau(Schedule):
     """Multiplied by a factor whenever the loss has not become better for some epochs.
 
@@ -297,20 +225,14 @@ class ReduceOnPlateau(Schedule):
     ReduceOnPlateau(0.1, factor=0.1, patience=5, min_delta=0.0001, least=0.0)
     """
 
-    def __init__(
-        self,
-        initial: float,
-        *,
-        factor: float = 0.1,
-        patience: int = 10,
-        min_delta: float = 1e-4,
-        least: float = 0.0,
-    ) -> None:
-        self.initial = _positive(initial, "initial")
-        self.factor = checks.real_number(factor, "factor", above=0.0, below=1.0)
-        self.patience = _whole(patience, "patience")
-        self.min_delta = checks.real_number(min_delta, "min_delta", least=0.0)
-        self.least = checks.real_number(least, "least", least=0.0)
+    initial: float = setting(above_0)
+    _: KW_ONLY
+    factor: float = setting(checks.real_number, 0.1, above=0.0, below=1.0)
+    patience: int = setting(whole, 10)
+    min_delta: float = setting(from_0, 1e-4)
+    least: float = setting(from_0, 0.0)
+
+    def _check_together(self) -> None:
         if self.least > self.initial:
             raise ValueError(f"least is {self.least:g}; a number up to initial, {self.initial:g}, is needed")
 
@@ -319,16 +241,14 @@ class ReduceOnPlateau(Schedule):
         """Factor, least gain, patience and least rate."""
         return self.factor, self.min_delta, self.patience, self.least
 
-    @property
-    def _shown(self) -> dict[str, Any]:
-        return {
-            "factor": self.factor,
-            "patience": self.patience,
-            "min_delta": self.min_delta,
-            "least": self.least,
-        }
+
+def _no_warm_up(value: Any, name: str) -> float | Schedule:
+    if isinstance(value, WarmUp):
+        raise ValueError(f"{name} is {value!r}; a rate or a schedule that is no WarmUp itself is needed")
+    return value if isinstance(value, Schedule) else above_0(value, name)
 
 
+@dataclass(frozen=True, repr=False)
 class WarmUp(Schedule):
     """The rate rises in equal steps, one an update, to that of another schedule, which then begins.
 
@@ -343,14 +263,24 @@ class WarmUp(Schedule):
     WarmUp(CosineDecay(0.1, epochs=50, final=0.0), epochs=5)
     """
 
-    def __init__(self, after: float | Schedule, *, epochs: int) -> None:
-        if isinstance(after, WarmUp):
-            raise ValueError(f"after is {after!r}; a rate or a schedule that is no WarmUp itself is needed")
-        self.after = after if isinstance(after, Schedule) else _positive(after, "after")
-        self.warm_epochs = _whole(epochs, "epochs")
-        inner = self.after
-        self.initial = inner.initial if isinstance(inner, Schedule) else inner
-        self.kernel = inner.kernel if isinstance(inner, Schedule) else None
+    after: float | Schedule = setting(_no_warm_up)
+    _: KW_ONLY
+    epochs: int = setting(whole)
+
+    @property
+    def initial(self) -> float:  # type: ignore[override]
+        """The other schedule's."""
+        return self.after.initial if isinstance(self.after, Schedule) else self.after
+
+    @property
+    def warm_epochs(self) -> int:
+        """In which the rate rises to that."""
+        return self.epochs
+
+    @property
+    def kernel(self) -> Any:
+        """The other schedule's."""
+        return self.after.kernel if isinstance(self.after, Schedule) else None
 
     @property
     def numbers(self) -> tuple[float, ...]:
@@ -361,7 +291,3 @@ class WarmUp(Schedule):
     def plateau(self) -> tuple[float, float, int, float] | None:
         """That of the other schedule."""
         return self.after.plateau if isinstance(self.after, Schedule) else None
-
-    def __repr__(self) -> str:
-        after = repr(self.after) if isinstance(self.after, Schedule) else f"{self.after:g}"
-        return f"WarmUp({after}, epochs={self.warm_epochs})"

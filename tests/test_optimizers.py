@@ -385,7 +385,7 @@ WRONG = {
     "decay": (lambda: OPTIMIZERS["adamw"](weight_decay=-1), "weight_decay is -1; a finite number at least 0"),
     "eta_plus": (lambda: Rprop(eta_plus=1), "eta_plus is 1; a finite number above 1"),
     "eta_minus": (lambda: Rprop(eta_minus=1), "eta_minus is 1; a finite number above 0 and below 1"),
-    "steps": (lambda: Rprop(step_min=2, step_max=1), "step_max is 1; a finite number at least 2"),
+    "steps": (lambda: Rprop(step_min=2, step_max=1), "step_max is 1.0; a finite number at least 2"),
     "memory": (lambda: OPTIMIZERS["lbfgs"](memory=21), "memory is 21; a whole number from 1 to 20"),
     "curvature": (lambda: OPTIMIZERS["lbfgs"](decrease=0.5, curvature=0.4), "curvature is 0.4; .* above 0.5"),
     "evaluations": (lambda: OPTIMIZERS["lbfgs"](evaluations=1), "evaluations is 1; a whole number from 2"),

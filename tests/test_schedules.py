@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -44,6 +45,25 @@ def test_formulas_by_hand():
     assert rates(WarmUp(1.0, epochs=4), 6) == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 1.0])
     after = WarmUp(StepDecay(1.0, factor=0.1, every=1), epochs=2)
     assert rates(after, 5) == pytest.approx([0.5, 1.0, 1.0, 0.1, 0.01])
+
+
+def test_equal_ones_are_equal():
+    for make in (
+        lambda: CosineDecay(0.1, epochs=5),
+        lambda: WarmUp(ReduceOnPlateau(0.1), epochs=2),
+        lambda: fastnn.SGD(OneCycle(0.1, epochs=5), momentum=0.9),
+        lambda: fastnn.EarlyStopping(patience=3),
+    ):
+        assert make() == make()
+        assert len({make(), make()}) == 1
+    assert CosineDecay(0.1, epochs=5) != CosineDecay(0.1, epochs=6)
+    assert fastnn.EarlyStopping(patience=3) != fastnn.EarlyStopping(patience=4)
+
+
+def test_cannot_be_changed():
+    for given, name in ((CosineDecay(0.1, epochs=5), "epochs"), (fastnn.EarlyStopping(), "patience")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(given, name, -1)
 
 
 def test_time_goes_on_within_an_epoch():

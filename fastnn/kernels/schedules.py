@@ -33,14 +33,14 @@ def exponential_decay(settings: Any, updates: float, each_epoch: float) -> float
 @kernel
 def cosine_decay(settings: Any, updates: float, each_epoch: float) -> float:
     """From initial to final within so many epochs."""
-    initial, final, epochs = settings[0], settings[1], settings[2]
+    initial, epochs, final = settings[0], settings[1], settings[2]
     return _cosine(initial, final, min(updates / each_epoch / epochs, 1.0))
 
 
 @kernel
 def cosine_restarts(settings: Any, updates: float, each_epoch: float) -> float:
     """The same again and again, each time ``growth`` times as long, from a start ``decay`` times as high."""
-    initial, final, epochs, growth, decay = settings[0], settings[1], settings[2], settings[3], settings[4]
+    initial, epochs, growth, decay, final = settings[0], settings[1], settings[2], settings[3], settings[4]
     passed, height = updates / each_epoch, 1.0
     if growth == 1.0:  # then they may be many
         cycles = math.floor(passed / epochs)
