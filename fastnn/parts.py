@@ -85,7 +85,8 @@ def optimizer(label: str) -> Callable[..., int]:
         loss: float,
     ) -> int:
         _ = label
-        return function(p, g, previous, state, memory, settings, count, stride, scale, loss)  # type: ignore[no-any-return]
+        vectors = p, g, previous, state
+        return function(vectors, memory, settings, count, stride, scale, loss)  # type: ignore[no-any-return]
 
     return part
 

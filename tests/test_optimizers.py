@@ -29,18 +29,8 @@ def entry(kernel):
     if kernel not in _entries:
 
         def call(p, g, previous, state, memory, settings, count, stride, scale, loss):
-            return kernel(
-                pointer(p),
-                pointer(g),
-                pointer(previous),
-                pointer(state),
-                pointer(memory),
-                pointer(settings),
-                count,
-                stride,
-                scale,
-                loss,
-            )
+            vectors = pointer(p), pointer(g), pointer(previous), pointer(state)
+            return kernel(vectors, pointer(memory), pointer(settings), count, stride, scale, loss)
 
         _entries[kernel] = numba.njit(**FLAGS)(call)
     return _entries[kernel]

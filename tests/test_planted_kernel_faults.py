@@ -128,10 +128,10 @@ def two_not_kept(right):
     return lambda *arguments: right(*arguments[:-1], (arguments[-1][0], False))
 
 def momentum(right):
-    def wrong(p, g, previous, state, memory, settings, *others):
+    def wrong(given, memory, settings, *others):
         settings = settings * 1.0
         settings[1] *= 1 - 1e-6
-        return right(p, g, previous, state, memory, settings, *others)
+        return right(given, memory, settings, *others)
     return staticmethod(wrong)
 
 def shuffling(right):

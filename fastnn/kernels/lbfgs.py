@@ -250,19 +250,9 @@ def _accept(
 
 
 @kernel
-def lbfgs(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def lbfgs(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """One evaluation more or less of a line search; see the top of this file."""
+    p, g, previous, state = given
     d, gradient = state, offset(state, stride)
     # Beyond what its square can hold nothing could be done with it.
     known = np.isfinite(loss + scale * scale * vectors.dot(g, g, count))

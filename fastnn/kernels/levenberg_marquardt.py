@@ -324,18 +324,10 @@ def _set_damping(state: Any, memory: Any, damping: float, count: int, stride: in
 
 @kernel
 def levenberg_marquardt(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
+    given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float
 ) -> int:
     """One step more or less (H. B. Nielsen, 1999); see the top of this file. ``stride`` is P."""
+    p, g, previous, state = given
     hessian, gradient = offset(state, count * stride), offset(state, 2 * count * stride)
     known = np.isfinite(loss + scale * scale * vectors.dot(g, g, count)) and vectors.finite(p, count)
     phase = memory[PHASE]

@@ -1,6 +1,6 @@
 """Updates of the parameter vector from one gradient. What an optimizer is given, and what it answers.
 
-An optimizer is a kernel (p, g, previous, state, memory, settings, count, stride, scale, loss) of
+An optimizer is a kernel (given, memory, settings, count, stride, scale, loss); given are p, g, previous and state:
 
 p, g, previous
     parameters, gradient, and the parameters before the update: ``count`` numbers each, in whole vectors that
@@ -68,22 +68,12 @@ def _sign(x: Any) -> Any:
 
 
 @kernel
-def sgd(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def sgd(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """velocity = momentum·velocity + g; p -= rate·velocity (Nesterov: rate·(g + momentum·velocity)).
 
     Settings: rate, momentum, whether Nesterov's. State, with momentum only: velocity.
     """
+    p, g, previous, state = given
     rate, momentum, nesterov = float(settings[0]), float(settings[1]), settings[2] != 0.0
     check = _none(p)
     for i in range(0, count, width(p)):
@@ -100,22 +90,12 @@ def sgd(
 
 
 @kernel
-def adagrad(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def adagrad(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """squares += g²; p -= rate·g/(√squares + epsilon).
 
     Settings: rate, epsilon. State: squares.
     """
+    p, g, previous, state = given
     rate, epsilon = float(settings[0]), float(settings[1])
     check = _none(p)
     for i in range(0, count, width(p)):
@@ -128,22 +108,12 @@ def adagrad(
 
 
 @kernel
-def adadelta(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def adadelta(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """d = g·√(mean of d² + epsilon)/√(v + epsilon), v first and the mean of d² afterwards; p -= rate·d.
 
     Settings: rate, rho, epsilon. State: v, mean of d².
     """
+    p, g, previous, state = given
     rate, rho, epsilon = float(settings[0]), float(settings[1]), float(settings[2])
     fresh = 1.0 - rho
     check = _none(p)
@@ -160,22 +130,12 @@ def adadelta(
 
 
 @kernel
-def rmsprop(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def rmsprop(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """step = g/(√v + epsilon) (centered: √(v - m²)); velocity = momentum·velocity + step; p -= rate·velocity.
 
     Settings: rate, rho, momentum, whether centered, epsilon. State: v, m if centered, velocity with momentum.
     """
+    p, g, previous, state = given
     rate, rho, momentum = float(settings[0]), float(settings[1]), float(settings[2])
     centered, epsilon = settings[3] != 0.0, float(settings[4])
     fresh = 1.0 - rho
@@ -244,87 +204,47 @@ def _adam(
 
 
 @kernel
-def adam(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def adam(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """p -= rate/(1 - beta_1**t)·m/(√v/√(1 - beta_2**t) + epsilon).
 
     Settings: rate, beta_1, beta_2, epsilon. State: m, v.
     """
+    p, g, previous, state = given
     numbers = float(settings[0]), float(settings[1]), float(settings[2]), float(settings[3]), 1.0
     return _adam(p, g, previous, state, memory, numbers, count, stride, scale, False)
 
 
 @kernel
-def amsgrad(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def amsgrad(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """The same with the greatest v so far in place of v.
 
     Settings: rate, beta_1, beta_2, epsilon. State: m, v, the greatest v.
     """
+    p, g, previous, state = given
     numbers = float(settings[0]), float(settings[1]), float(settings[2]), float(settings[3]), 1.0
     return _adam(p, g, previous, state, memory, numbers, count, stride, scale, True)
 
 
 @kernel
-def adamw(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def adamw(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """p -= rate·decay·p, then as adam.
 
     Settings: rate, beta_1, beta_2, epsilon, decay. State: m, v.
     """
+    p, g, previous, state = given
     keep = 1.0 - float(settings[0]) * float(settings[4])
     numbers = float(settings[0]), float(settings[1]), float(settings[2]), float(settings[3]), keep
     return _adam(p, g, previous, state, memory, numbers, count, stride, scale, False)
 
 
 @kernel
-def nadam(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def nadam(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """p -= rate·((1-μ_t)/(1-M_t)·g + μ_{t+1}/(1-M_t·μ_{t+1})·m)/(√(v/(1 - beta_2**t)) + epsilon).
 
     μ_t = beta_1·(1 - 0.96**(t·decay)/2), M_t = μ_1·…·μ_t. Settings: rate, beta_1, beta_2, epsilon, decay.
     State: m, v. Memory: 1 - beta_2**t, t, M_t.
     """
+    p, g, previous, state = given
     rate, beta_1, beta_2 = float(settings[0]), float(settings[1]), float(settings[2])
     epsilon, decay = float(settings[3]), float(settings[4])
     fresh_1, fresh_2 = 1.0 - beta_1, 1.0 - beta_2
@@ -351,22 +271,12 @@ def nadam(
 
 
 @kernel
-def lion(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def lion(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """p -= rate·(decay·p + sign(beta_1·m + (1-beta_1)·g)), then m = beta_2·m + (1-beta_2)·g.
 
     Settings: rate, beta_1, beta_2, decay. State: m.
     """
+    p, g, previous, state = given
     rate, beta_1, beta_2 = float(settings[0]), float(settings[1]), float(settings[2])
     keep = 1.0 - rate * float(settings[3])
     fresh_1, fresh_2 = 1.0 - beta_1, 1.0 - beta_2
@@ -380,23 +290,13 @@ def lion(
 
 
 @kernel
-def rprop(
-    p: Any,
-    g: Any,
-    previous: Any,
-    state: Any,
-    memory: Any,
-    settings: Any,
-    count: int,
-    stride: int,
-    scale: float,
-    loss: float,
-) -> int:
+def rprop(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
     """p -= sign(g)·step; step times plus where the sign stays; times minus where it turns, and then p stays.
 
     Settings: the first step, minus, plus, least step, greatest step. State: signs (0 after a turn), steps.
     Memory: 1 once the steps are set.
     """
+    p, g, previous, state = given
     first, minus, plus = float(settings[0]), float(settings[1]), float(settings[2])
     least, most = float(settings[3]), float(settings[4])
     begun = memory[0] != 0.0
