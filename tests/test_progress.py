@@ -419,3 +419,27 @@ def test_without_tqdm_on_a_terminal():
         re.fullmatch(r" *\d+ %  epoch \d+/20000, \d+:\d\d left, loss .*, .* samples/s", x) for x in lines[:-1]
     )
     assert lines[-2].startswith("100 %")
+
+
+# When -------------------------------------------------------------------------------------------------
+
+
+def test_a_bar_comes_after_a_second_and_not_too_often(monkeypatch):
+    class Shown:
+        def show(self, share, text):
+            shown.append(now)
+
+    class Work:
+        samples, share, running = 0, 0.5, True
+
+        def told(self):
+            return ["half"]
+
+    now, shown = 100.0, []
+    monkeypatch.setattr("fastnn.progress.time.perf_counter", lambda: now)
+    monkeypatch.setattr("fastnn.progress._display", lambda lines: Shown())
+    bar = progress.Bar()
+    bar.begin(Work())
+    for now in (100.0, 100.9, 101.1, 101.2, 101.4):  # noqa: B007 - the clock looks at it
+        bar.look(Work())
+    assert shown == [101.1, 101.4]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from fastnn.arrays import aligned, aligned_zeros
 from fastnn.kernels import simd
 from fastnn.kernels.jit import FLAGS, inlined, kernel
 from fastnn.kernels.rows import FEW_COLUMNS, lay_out
@@ -346,3 +347,10 @@ def test_lanes_fill_a_register():
     for dtype, lanes in LANES.items():
         assert lanes * dtype.itemsize == simd.VECTOR_BYTES
         assert lanes in (2, 4, 8, 16)
+
+
+@pytest.mark.parametrize("make", [aligned, aligned_zeros])
+def test_memory_for_whole_registers(make, dtype):
+    for count in (1, 7, 100, 5000):
+        memory = make(count, np.dtype(dtype))
+        assert (memory.size, memory.dtype, memory.ctypes.data % VECTOR_BYTES) == (count, dtype, 0)
