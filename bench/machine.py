@@ -67,12 +67,15 @@ class Load:
 
 
 def commit() -> str:
-    """The checkout's commit, with a + if files differ from it."""
-    here = Path(__file__).parent
+    """The checkout's commit, with a + if what is measured, or measures, differs from it."""
+    code = ["fastnn", "reference", "bench/*.py", "bench/*.c"]
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+"], cwd=here, capture_output=True, text=True, check=True
-        )
+        found = _git("rev-parse", "--short", "HEAD")
+        return found + "+" * bool(_git("status", "--porcelain", "--", *code))
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip()
+
+
+def _git(*command: str) -> str:
+    here = Path(__file__).parents[1]
+    return subprocess.run(["git", *command], cwd=here, capture_output=True, text=True, check=True).stdout.strip()

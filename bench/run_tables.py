@@ -51,7 +51,7 @@ def crossover(rows: Iterable[Row]) -> tuple[int, list[str]] | None:
 
 
 def _crossovers(rows: list[Row]) -> str:
-    """From which width on another library is the better choice, by samples and batch."""
+    """From which width on another library is the better choice, by samples and batch; a sentence, if none is."""
     batches = list(dict.fromkeys(row["batch"] for row in rows))
     cells = by_cell(rows, "samples", "batch")
     lines = []
@@ -73,6 +73,8 @@ def _crossovers(rows: list[Row]) -> str:
             said.append(f"{_batch(batch)}, from {from_width:,} units a layer on ({', '.join(who)})")
         else:
             said.append(f"{_batch(batch)}, at none of the measured widths")
+    if not any(crossover(here) for here in cells.values()):
+        return f"With {rows[0]['dtype']}, a bigger framework is the better choice in none of these."
     head = ["a bigger framework is the better choice", *map(_batch, batches)]
     return table(head, lines) + f"\n\nThe crossover, at its earliest: {'; '.join(said)}."
 

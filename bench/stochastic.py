@@ -242,7 +242,8 @@ def measure(network: tuple[int, ...], dtype: str, rounds: int, seconds: float = 
     """A row for each subject: ns an update, and the ratio to fastnn."""
     problem = Problem(network, dtype)
     runs, work = {}, {}
-    for subject, run in agreed(problem).items():
+    agreed_runs = agreed(problem)
+    for subject, run in agreed_runs.items():
         epochs = epochs_for(run, seconds, 1)
         runs[str(subject)], work[str(subject)] = partial(run, epochs), epochs * problem.rows
     taken = in_turns(runs, rounds)
@@ -257,5 +258,5 @@ def measure(network: tuple[int, ...], dtype: str, rounds: int, seconds: float = 
             "ns": median(ns[str((library, way))]),
             "to_fastnn": median(ns[str((library, way))] / ours),
         }
-        for library, way in subjects(problem)
+        for library, way in agreed_runs
     ]

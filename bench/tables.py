@@ -178,7 +178,7 @@ def latency(results: Results) -> str:
     note = (
         "In brackets, how many times fastnn's time in the same dtype (median of the ratios in "
         f"{results['questions']['latency']['rounds']} rounds). Of several ways to ask a library, the fastest is "
-        f"shown{': ' * bool(layouts)}{', '.join(sorted(layouts))}."
+        f"shown{': ' * bool(layouts)}{'; '.join(sorted(layouts))}."
     )
     return table(["µs a call", "", "float64", "float32"], lines) + f"\n\n{note}"
 
