@@ -131,8 +131,8 @@ def constraint(label: str) -> Callable[..., None]:
     return part
 
 
-def dropout(label: str) -> Callable[..., None]:
-    """Of ``kernels.regularizing_layers.drop``."""
+def layer_forward(label: str) -> Callable[..., None]:
+    """Of a layer that is not dense, see ``kernels.regularizing_layers``."""
 
     def part(
         x: Any,
@@ -140,7 +140,7 @@ def dropout(label: str) -> Callable[..., None]:
         y: Any,
         d: Any,
         weights: Any,
-        rate: float,
+        setting: float,
         rows: Any,
         epoch: int,
         seed: int,
@@ -150,13 +150,13 @@ def dropout(label: str) -> Callable[..., None]:
         units: int,
     ) -> None:
         _ = label
-        function(x, y, d, rate, rows, epoch, seed, number, (stride, samples, units))
+        function((x, z, y, d), weights, setting, (rows, epoch), seed, number, (stride, samples, units))
 
     return part
 
 
-def dropout_backward(label: str) -> Callable[..., None]:
-    """Of ``kernels.activations.multiply``: what was dropped is the derivative."""
+def layer_backward(label: str) -> Callable[..., None]:
+    """Of its gradient."""
 
     def part(
         z: Any,
@@ -172,54 +172,7 @@ def dropout_backward(label: str) -> Callable[..., None]:
         units: int,
     ) -> None:
         _ = label
-        if goes_on != 0:
-            function(before, d, (stride, samples, units))
-
-    return part
-
-
-def normalization(label: str) -> Callable[..., None]:
-    """Of ``kernels.regularizing_layers.normalize``."""
-
-    def part(
-        x: Any,
-        z: Any,
-        y: Any,
-        d: Any,
-        weights: Any,
-        epsilon: float,
-        rows: Any,
-        epoch: int,
-        seed: int,
-        number: int,
-        stride: int,
-        samples: int,
-        units: int,
-    ) -> None:
-        _ = label
-        function(x, z, y, d, weights, epsilon, (stride, samples, units))
-
-    return part
-
-
-def normalization_backward(label: str) -> Callable[..., None]:
-    """Of ``kernels.regularizing_layers.normalize_backward``."""
-
-    def part(
-        z: Any,
-        d: Any,
-        before: Any,
-        weights: Any,
-        dw: Any,
-        add: int,
-        trained: int,
-        goes_on: int,
-        stride: int,
-        samples: int,
-        units: int,
-    ) -> None:
-        _ = label
-        function(z, d, before, weights, dw, add, trained, goes_on, (stride, samples, units))
+        function((z, d, before), weights, dw, (add != 0, trained != 0, goes_on != 0), (stride, samples, units))
 
     return part
 
@@ -350,10 +303,8 @@ SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
     penalty: (types.float64, "pp n d i f"),
     clip: (types.none, "p i fff"),
     constraint: (types.none, "p n d i"),
-    dropout: (types.none, "pppp p f n iii iii"),
-    dropout_backward: (types.none, "ppp pp iii iii"),
-    normalization: (types.none, "pppp p f n iii iii"),
-    normalization_backward: (types.none, "ppp pp iii iii"),
+    layer_forward: (types.none, "pppp p f n iii iii"),
+    layer_backward: (types.none, "ppp pp iii iii"),
     wide_layer: (types.none, "pppp iii i"),
     wide_gradient: (types.int64, "pppp pp iii i i"),
     metric: (types.none, "ppp ii ddd"),

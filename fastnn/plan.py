@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastnn import parts
 from fastnn.activations import Activation
 from fastnn.arrays import aligned_zeros, whole_vectors
-from fastnn.kernels import activations, bounds, dense, layout, regularizing_layers, stochastic, wide
+from fastnn.kernels import bounds, dense, layout, regularizing_layers, stochastic, wide
 from fastnn.kernels.simd import LANES
 
 # Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
@@ -410,15 +410,12 @@ def _put_fetching(
 
 def _other(layer: LayerShape, dtype: np.dtype[Any]) -> tuple[int, int]:
     """The addresses of a layer that is not dense, forward and back."""
+    kernels: tuple[Any, Any] = regularizing_layers.normalize, regularizing_layers.normalize_backward
     if layer.dropout is not None:
-        return (
-            parts.address_of(parts.dropout, regularizing_layers.drop, dtype),
-            parts.address_of(parts.dropout_backward, activations.multiply, dtype),
-        )
-    return (
-        parts.address_of(parts.normalization, regularizing_layers.normalize, dtype),
-        parts.address_of(parts.normalization_backward, regularizing_layers.normalize_backward, dtype),
-    )
+        kernels = regularizing_layers.drop, regularizing_layers.drop_backward
+    patterns = parts.layer_forward, parts.layer_backward
+    forward, backward = (parts.address_of(*pair, dtype) for pair in zip(patterns, kernels, strict=True))
+    return forward, backward
 
 
 def _put_bounds(

@@ -227,7 +227,7 @@ def test_every_loss_of_the_kernels_is_used():
 
 def test_every_update_of_the_kernels_is_used():
     used = [cls.kernel for cls in optimizers.OPTIMIZERS.values() if not cls.line_search]
-    same(functions(optimizer_kernels, ["p", "g", "previous"]), used)
+    same(functions(optimizer_kernels, ["given", "memory", "settings"]), used)
 
 
 def test_every_schedule_of_the_kernels_is_used():

@@ -159,17 +159,17 @@ def constraint(right):
     return lambda *arguments: None
 
 def mask(right):
-    def wrong(x, y, d, rate, rows, epoch, *others):
-        right(x, y, d, rate, rows, epoch + 1, *others)
+    def wrong(rows, weights, rate, at, *others):
+        right(rows, weights, rate, (at[0], at[1] + 1), *others)
     return wrong
 
 def mask_back(right):
     return lambda *arguments: None
 
 def normalization_back(right):
-    def wrong(z, d, before, gain, dw, *others):
-        right(z, d, before, gain, dw, *others)
-        before[0] *= 1.01
+    def wrong(rows, *others):
+        right(rows, *others)
+        rows[2][0] *= 1.01
     return wrong
 
 def schedule(right):
@@ -196,7 +196,7 @@ FAULTS = [
 ]
 OF_TRAINING = [
     (penalty, bounds, "penalty"), (clip, bounds, "clip"), (constraint, bounds, "constraint"),
-    (mask, regularizing_layers, "drop"), (mask_back, activations, "multiply"),
+    (mask, regularizing_layers, "drop"), (mask_back, regularizing_layers, "drop_backward"),
     (normalization_back, regularizing_layers, "normalize_backward"), (schedule, CosineDecay, "kernel"),
     (best, stopping, "better"), (metric, metrics, "mse"),
 ]

@@ -1,4 +1,9 @@
-"""Dropout and layer normalization. U units, S samples (whole vectors); a shape is (stride, S, U)."""
+"""Dropout and layer normalization. U units, S samples (whole vectors); a shape is (stride, S, U).
+
+Forward, a layer is given rows (x, z, y, d), its weights, its setting, (the numbers of the tile's rows, the epoch),
+seed, its own number, and shape. Back it is given rows (z, d, before), its weights, where their gradient is, flags
+(whether that is added to, whether the layer is trained, whether layers before it want a gradient), and shape.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.kernels.activations import multiply
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.random import draw, key
 from fastnn.kernels.simd import fill, fma, load, offset, square_root, store, total, width
@@ -15,40 +21,38 @@ SHIFT, UNIT = np.uint64(11), 2.0**-53  # 53 random bits make a number from [0, 1
 
 
 @kernel
-def drop(
-    x: Any,
-    y: Any,
-    d: Any,
-    rate: float,
-    rows: Any,
-    epoch: int,
-    seed: int,
-    layer: int,
-    shape: tuple,
-) -> None:
+def drop(rows: tuple, weights: Any, rate: float, at: tuple, seed: int, layer: int, shape: tuple) -> None:
     """Overwrite y (U, S) with x·d, where d is 0 with probability ``rate``, and else 1/(1 - rate).
 
     What is dropped depends on seed, epoch, layer, unit and the row's number alone.
     """
-    stride, samples, units = shape
+    (x, _, y, d), (numbers, epoch), (stride, samples, units) = rows, at, shape
     kept = 1.0 / (1.0 - rate)
     of_layer = draw(key(seed, epoch + DROPOUT), layer)
     for u in range(units):
         of_unit = draw(of_layer, u)
         for s in range(samples):
-            number = float(draw(of_unit, rows[s]) >> SHIFT) * UNIT
+            number = float(draw(of_unit, numbers[s]) >> SHIFT) * UNIT
             d[u * stride + s] = kept if number >= rate else 0.0
-        for at in range(u * stride, u * stride + samples, width(y)):
-            store(y, at, load(x, at) * load(d, at))
+        for t in range(u * stride, u * stride + samples, width(y)):
+            store(y, t, load(x, t) * load(d, t))
 
 
 @kernel
-def normalize(x: Any, z: Any, y: Any, d: Any, gain: Any, epsilon: float, shape: tuple) -> None:
+def drop_backward(rows: tuple, weights: Any, dw: Any, flags: tuple, shape: tuple) -> None:
+    """Multiply ``before`` by d (U, S): what was dropped is the derivative."""
+    _, d, before = rows
+    if flags[2]:
+        multiply(before, d, shape)
+
+
+@kernel
+def normalize(rows: tuple, gain: Any, epsilon: float, at: tuple, seed: int, layer: int, shape: tuple) -> None:
     """Overwrite z (U, S) with (x - mean)/sqrt(variance + epsilon) over the units, and y with gain·z + bias.
 
     The row after z gets 1/sqrt(variance + epsilon), and d (U, S) ones.
     """
-    stride, samples, units = shape
+    (x, z, y, d), (stride, samples, units) = rows, shape
     share = 1.0 / units
     for s in range(0, samples, width(x)):
         mean = load(x, s)
@@ -62,36 +66,34 @@ def normalize(x: Any, z: Any, y: Any, d: Any, gain: Any, epsilon: float, shape: 
         inverse = 1.0 / square_root(fma(variance, share, epsilon))
         store(z, units * stride + s, inverse)
         for u in range(units):
-            at = u * stride + s
-            normal = (load(x, at) - mean) * inverse
-            store(z, at, normal)
-            store(y, at, fma(gain[u], normal, gain[units + u]))
-            store(d, at, fill(mean, 1.0))
+            t = u * stride + s
+            normal = (load(x, t) - mean) * inverse
+            store(z, t, normal)
+            store(y, t, fma(gain[u], normal, gain[units + u]))
+            store(d, t, fill(mean, 1.0))
 
 
 @kernel
-def normalize_backward(
-    z: Any, d: Any, before: Any, gain: Any, dw: Any, add: int, trained: int, goes_on: int, shape: tuple
-) -> None:
+def normalize_backward(rows: tuple, gain: Any, dw: Any, flags: tuple, shape: tuple) -> None:
     """From d (U, S), the gradient by y: overwrite (or add to) that by gain and bias, and multiply ``before``.
 
     By x it is (a - mean(a) - z·mean(a·z))/sqrt(variance + epsilon) with a = gain·d.
     """
-    stride, samples, units = shape
+    (z, d, before), (add, trained, goes_on), (stride, samples, units) = rows, flags, shape
     share = 1.0 / units
-    if trained != 0:
+    if trained:
         for u in range(units):
             of_gain, of_bias = fill(load(d, 0), 0.0), fill(load(d, 0), 0.0)
             for at in range(u * stride, u * stride + samples, width(d)):
                 of_gain = fma(load(d, at), load(z, at), of_gain)
                 of_bias = of_bias + load(d, at)
-            if add != 0:
+            if add:
                 dw[u] = dw[u] + total(of_gain)
                 dw[units + u] = dw[units + u] + total(of_bias)
             else:
                 dw[u] = total(of_gain)
                 dw[units + u] = total(of_bias)
-    if goes_on != 0:
+    if goes_on:
         inverses = offset(z, units * stride)
         for s in range(0, samples, width(d)):
             mean, along = fill(load(d, s), 0.0), fill(load(d, s), 0.0)
