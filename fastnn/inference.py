@@ -1,4 +1,4 @@
-"""What is asked of a network again and again, as simulations and other people's optimizers do: with little ado."""
+"""Predictions, and what is asked of a network again and again, as simulations and other optimizers do."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import compiled, parts
-from fastnn.arrays import aligned_zeros, read_only
+from fastnn import compiled, memory, parts
+from fastnn.arrays import aligned, aligned_zeros, read_only
 from fastnn.dataset import Data, Dataset
 from fastnn.handles import Handle
 from fastnn.kernels import layout, one_row
 from fastnn.kernels.simd import LANES, address_of
 from fastnn.loss_kinds import Loss
 from fastnn.plan import LayerShape, Plan, Task, make_plan, plan_of_predictions
+from fastnn.threads import share
 
 Array = npt.NDArray[Any]
 
 MOST_SECONDS = 1e-3  # of a pass: more than that is worth several threads, and is to be interrupted by Ctrl-C
 MOST_KEPT = 4  # passes of a network: over its training and validation rows, with gradient and without
+
+# For so many, predict() and jacobian() stay in compiled code at a time: a tenth of a second for a big network.
+PREDICTION_OPERATIONS = 1e9
+LEAST_TOGETHER = 8  # outputs that jacobian() goes back for at a time, as each time it has to go forward first
+SECONDS_OF_PREDICTION = 1.25e-3  # of training on some rows are worth another thread for a pass through them
 
 
 class OneRow:
@@ -167,3 +173,62 @@ class InferenceCache:
             return what, loss, None, made
         alive = made.alive
         return what, loss, weakref.ref(dataset, lambda _: alive.clear()), made
+
+
+# Many rows, on several threads ------------------------------------------------------------------------
+
+
+def _memory_of_derivatives(plan: Plan) -> tuple[Array, tuple[Array, ...]]:
+    """What a thread needs to go back to the inputs: scratch, two layers' rows in turn, and a 0."""
+    rows = int(plan.layers[:, layout.LAYER_INPUTS].max()) * plan.stride
+    return plan.scratch(), tuple(aligned_zeros(numbers, plan.dtype) for numbers in (rows, rows, 1))
+
+
+def _worth(most_threads: int, pieces: int, rows: int, plan: Plan) -> int:
+    """How many threads are worth while for so many pieces, with passes through the network for so many rows."""
+    return max(1, min(most_threads, pieces, int(rows * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
+
+
+def predict(plan: Plan, parameters: Array, rows: Array, most_threads: int = 1) -> tuple[Array, bool]:
+    """The outputs (n, units) for rows (n, inputs), and whether all the rows are finite."""
+    n, units = len(rows), int(plan.numbers[layout.OUTPUTS])
+    memory.refuse(n * units * rows.dtype.itemsize, f"predictions for {n:,} rows")
+    outputs = np.empty((n, units), rows.dtype)
+    given = plan.numbers, plan.reals, parameters, read_only(rows.reshape(-1)), outputs.reshape(-1)
+    tiles = -(-n // plan.tile)
+    count = _worth(most_threads, tiles, n, plan)
+    scratch = [aligned(plan.scratch_length, plan.dtype) for _ in range(count)]
+    flaw = np.zeros(1, np.int64)
+    at_once = max(1, int(PREDICTION_OPERATIONS / (2 * len(parameters) * plan.tile)))
+    compiled.predict.prepare(rows.dtype, *given, scratch[0], flaw, flaw, 0)
+
+    def work(thread: int, taken: npt.NDArray[np.int64]) -> None:
+        compiled.predict(*given, scratch[thread], taken, flaw, at_once)
+
+    share(tiles, count, work)
+    return outputs, not flaw[0]
+
+
+def jacobian(plan: Plan, parameters: Array, rows: Array, first: int, many: int, most_threads: int = 1) -> Array:
+    """The derivatives (n, many, inputs) of outputs, from the first wanted on, by checked rows (n, inputs)."""
+    n, inputs = rows.shape
+    memory.refuse(n * many * inputs * rows.dtype.itemsize, "the derivatives", "fewer rows at once take less")
+    found = np.empty((n, many, inputs), rows.dtype)
+    flat = read_only(rows.reshape(-1))
+    given = plan.numbers, plan.reals, parameters, flat, found.reshape(-1)
+    # A piece goes forward once, and back for some of the outputs.
+    passes = max(1, int(PREDICTION_OPERATIONS / (2 * len(parameters) * plan.tile)))
+    together = min(many, max(LEAST_TOGETHER, passes))
+    at_once = max(1, passes // (1 + together))
+    pieces = -(-n // plan.tile) * -(-many // together)
+    outputs = first, many, together
+    memories = {0: _memory_of_derivatives(plan)}
+    compiled.jacobian.prepare(rows.dtype, *given, *memories[0], outputs, np.zeros(1, np.int64), 0)
+
+    def work(thread: int, taken: npt.NDArray[np.int64]) -> None:
+        if thread not in memories:
+            memories[thread] = _memory_of_derivatives(plan)
+        compiled.jacobian(*given, *memories[thread], outputs, taken, at_once)
+
+    share(pieces, _worth(most_threads, pieces, n * (1 + many), plan), work)
+    return found

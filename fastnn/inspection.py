@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import training
+from fastnn import inference
 from fastnn.activations import ACTIVATIONS, Activation
 from fastnn.layers import Dense, Layer
 from fastnn.plan import LayerShape, plan_of_predictions
@@ -73,7 +73,7 @@ def run_layer(shape: LayerShape, parameters: Array, rows: Array) -> Array:
     if shape.dropout is not None:
         return rows
     plan = plan_of_predictions([shape], len(rows), rows.dtype)
-    return training.predict(plan, parameters, np.ascontiguousarray(rows))[0]
+    return inference.predict(plan, parameters, np.ascontiguousarray(rows))[0]
 
 
 def _values(activation: Activation, z: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import typeof_impl
 
-from fastnn import checks, files, memory, training
+from fastnn import checks, files, inference, memory, training
 from fastnn.activations import ACTIVATIONS, Activation
 from fastnn.dataset import Dataset, Rows, Use, rows_of
 from fastnn.fitting import fit, rows_or_stream
@@ -268,7 +268,7 @@ class Sequential:
             found = self._row().predict(rows if rows.flags.writeable else rows.copy())
         else:
             plan = self._kept.plan_for(len(rows), self._shapes, self.dtype)
-            found, finite = training.predict(plan, self._parameters, rows, threads)
+            found, finite = inference.predict(plan, self._parameters, rows, threads)
             found = found if finite else None
         if found is None:
             checks.finite(given, self.dtype, name)  # says which number is not
@@ -343,7 +343,7 @@ class Sequential:
     def _jacobian(self, rows: Array, first: int, many: int, threads: int | None) -> Array:
         most = allowed(threads)
         plan = self._kept.plan_for(len(rows), self._shapes, self.dtype, layout.GRADIENT)
-        return training.jacobian(plan, self._parameters, rows, first, many, most)
+        return inference.jacobian(plan, self._parameters, rows, first, many, most)
 
     def forward(self, X: Any) -> Array:
         """Like ``predict``, and remembers the rows for ``backward``."""

@@ -64,7 +64,7 @@ def test_rows_are_predicted_in_parts_of_any_size(rng, monkeypatch):
     net = fastnn.mlp([2, 4, 1])
     X = rng.normal(size=(MANY, 2))
     whole = net.predict(X)
-    monkeypatch.setattr("fastnn.training.PREDICTION_OPERATIONS", 1.0)
+    monkeypatch.setattr("fastnn.inference.PREDICTION_OPERATIONS", 1.0)
     assert_array_equal(net.predict(X), whole)
 
 

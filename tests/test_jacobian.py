@@ -136,9 +136,9 @@ def test_number_of_threads_is_checked(rng):
 def test_derivatives_are_found_in_parts_of_any_size(rng, monkeypatch):
     p = problem(rng, (3, 6, 5), 900 if JIT else 300)  # more than a tile
     whole = p.net.jacobian(p.X)
-    monkeypatch.setattr("fastnn.training.PREDICTION_OPERATIONS", 1.0)
+    monkeypatch.setattr("fastnn.inference.PREDICTION_OPERATIONS", 1.0)
     tile_by_tile = p.net.jacobian(p.X)
-    monkeypatch.setattr("fastnn.training.LEAST_TOGETHER", 2)  # of five outputs
+    monkeypatch.setattr("fastnn.inference.LEAST_TOGETHER", 2)  # of five outputs
     in_pieces = p.net.jacobian(p.X)  # not where the one before stood: what is left out would be right there
     assert_array_equal(tile_by_tile, whole)
     assert_array_equal(in_pieces, whole)

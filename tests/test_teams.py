@@ -15,7 +15,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastnn
-from fastnn import inference, plan, running, threads, training
+from fastnn import inference, plan, running, threads
 from fastnn.kernels import layout, passes, team
 from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import LANES, pointer
@@ -152,7 +152,7 @@ def test_a_batch_is_cut_in_two_where_its_halves_are_worth_a_thread(rows, seconds
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf], ids=str)
 @pytest.mark.parametrize("count", [1, 3])
 def test_no_thread_overlooks_a_number_that_is_not_finite(rng, monkeypatch, count, number):
-    monkeypatch.setattr(training, "SECONDS_OF_PREDICTION", 1e-12)
+    monkeypatch.setattr(inference, "SECONDS_OF_PREDICTION", 1e-12)
     net = fastnn.mlp([3, 4, 2], seed=0)
     good = rng.standard_normal((1001 if JIT else 301, 3))
     expected = net.predict(good, threads=count)
@@ -170,7 +170,7 @@ def test_no_thread_overlooks_a_number_that_is_not_finite(rng, monkeypatch, count
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_predictions_derivatives_and_losses_in_threads(rng, many_tiles, monkeypatch, dtype):
-    monkeypatch.setattr(training, "SECONDS_OF_PREDICTION", 1e-12)
+    monkeypatch.setattr(inference, "SECONDS_OF_PREDICTION", 1e-12)
     monkeypatch.setattr(inference, "MOST_SECONDS", 0.0)
     p = problem(rng, (3, 6, 2), 1000 if JIT else 150, dtype=dtype)
     found = []
