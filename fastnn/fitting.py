@@ -90,7 +90,8 @@ def fit(
     early_stopping : an EarlyStopping.
     seed : of the shuffling, of dropout and of the split; without one the network's.
     log_every : print epoch and loss for the first epoch, each multiple of this, and the last.
-    callbacks : functions that are called after each epoch, or objects with methods of ``fastnn.Callback``.
+    callbacks : functions that are called after each epoch with a ``fastnn.Progress``, and end the fit by returning
+        True, or objects with methods of ``fastnn.Callback``.
     verbose : 1 shows on a terminal (stderr) how far a fit has got that takes longer than a second: a bar if tqdm
         is installed (``pip install fastnn-jit[progress]``), else a line for each tenth. 0 does not.
     checkpoint : a file that all the fit needs to go on is written to while it runs and when it ends, always

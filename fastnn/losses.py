@@ -149,8 +149,8 @@ def focal(
     weights = checks.sample_weights(sample_weight, len(p), p.dtype)
     share, other = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
     q = 1.0 - p
-    of_one = -np.log(_logarithm_of(p, epsilon)) * q**gamma
-    of_zero = -np.log(_logarithm_of(q, epsilon)) * p**gamma
+    of_one = -np.log(_kept_from_0(p, epsilon)) * q**gamma
+    of_zero = -np.log(_kept_from_0(q, epsilon)) * p**gamma
     each = (share * t * of_one + other * (1.0 - t) * of_zero).mean(axis=1)
     return float(np.average(each, weights=weights))
 
@@ -301,7 +301,7 @@ def cross_entropy(
     rows, outputs = p.shape
     shares = checks.class_targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
     shares = CrossEntropy(label_smoothing).smoothed(shares)
-    return _evaluate(OF_PROBABILITIES, _logarithm_of(p, epsilon), shares, sample_weight)
+    return _evaluate(OF_PROBABILITIES, _kept_from_0(p, epsilon), shares, sample_weight)
 
 
 def binary_cross_entropy(
@@ -325,7 +325,7 @@ def binary_cross_entropy(
     rows, outputs = p.shape
     loss = BinaryCrossEntropy(label_smoothing)
     t = loss.smoothed(loss.targets(_targets(targets, single), rows, outputs, p.dtype, "targets"))
-    both = np.hstack([_logarithm_of(p, epsilon), _logarithm_of(1.0 - p, epsilon)])
+    both = np.hstack([_kept_from_0(p, epsilon), _kept_from_0(1.0 - p, epsilon)])
     total = _evaluate(OF_PROBABILITIES, both, np.hstack([t, 1.0 - t]), sample_weight)
     return total / float(outputs)
 
@@ -341,7 +341,7 @@ def _targets(targets: Any, single: bool) -> Any:
     return [targets] if single else targets
 
 
-def _logarithm_of(p: checks.Array, epsilon: float) -> checks.Array:
+def _kept_from_0(p: checks.Array, epsilon: float) -> checks.Array:
     """Probabilities, moved so far from 0 that their logarithm is finite."""
     wrong = (p < 0) | (p > 1)
     if wrong.any():

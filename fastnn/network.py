@@ -436,9 +436,20 @@ class Sequential:
         sample_weight: Any = None,
         memory_limit: float | str | None = None,
     ) -> float:
-        """The loss of rows, as ``fit`` takes them (as blocks too), with penalties and without dropout.
+        """The loss of rows, with penalties and without dropout.
 
-        ``memory_limit`` is that of ``fit``: rows that are too many to be packed in it are read in windows.
+        Parameters
+        ----------
+        X, y, loss, sample_weight, memory_limit : as ``fit`` takes them; X may be a Dataset, or blocks.
+
+        Returns
+        -------
+        Σ w·l / Σ w over the rows, and the penalties.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As ``fit`` does.
 
         Examples
         --------
@@ -460,10 +471,32 @@ class Sequential:
     def loss_and_gradient(
         self, X: Any, y: Any = None, *, loss: str | Loss = "mse", sample_weight: Any = None
     ) -> tuple[float, Array]:
-        """The loss of rows, as ``fit`` takes them, and its gradient (P,) by the parameters.
+        """The loss of rows and its gradient by the parameters, for other people's optimizers.
 
-        Changes nothing in the network; for other people's optimizers. With a small ``Dataset`` a call takes a few
-        microseconds more than its arithmetic.
+        Changes nothing in the network. With a small ``Dataset`` a call takes a few microseconds more than its
+        arithmetic.
+
+        Parameters
+        ----------
+        X, y, loss, sample_weight : as ``fit`` takes them; X may be a Dataset.
+
+        Returns
+        -------
+        The loss, as ``evaluate`` has it, and an array (P,) in the order and the dtype of ``parameters``.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As ``fit`` does.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.mlp([2, 4, 1], output="sigmoid")
+        >>> loss, gradient = net.loss_and_gradient(*fastnn.datasets.xor())
+        >>> gradient.shape == net.parameters.shape
+        True
+        >>> net.parameters -= 0.5 * gradient
         """
         if type(X) is Dataset and y is None and sample_weight is None:
             kept = self._pass(layout.GRADIENT, X, loss)
@@ -517,7 +550,16 @@ class Sequential:
         files.write(path, describe(self), self._parameters)
 
     def summary(self) -> str:
-        """A table of the layers: shape, activation, initializer and number of parameters."""
+        """A table of the layers: shape, activation, initializer and number of parameters.
+
+        Examples
+        --------
+        >>> print(mlp([2, 3, 1]).summary())
+        layer    weights  activation  initializer     parameters
+        dense 1  (2, 3)   sigmoid     glorot_uniform           9
+        dense 2  (3, 1)   identity    glorot_uniform           4
+        13 parameters, 104 bytes, float64, 2 inputs
+        """
         rows = [("layer", "weights", "activation", "initializer", "parameters")]
         for i, (layer, shape) in enumerate(zip(self.layers, self._shapes, strict=True)):
             count = f"{shape.parameters:,}" + ("" if layer.trainable else " frozen")
