@@ -28,8 +28,7 @@ for this kind of processor. The folder can be chosen with NUMBA_CACHE_DIR.
 """
 
 DTYPES = ("float64", "float32")
-# The longer first, so that no process waits for it alone.
-LOOPS, OTHERS, PARTS = KINDS = "training and prediction", "many networks, derivatives", "common parts"
+LOOPS, PARTS = "training and prediction", "common parts"  # the longer first, so that no process waits for it alone
 
 # What most networks are made of; the rest is compiled when it is first used.
 COMMON_ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softmax")
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         print("Nothing to do: NUMBA_DISABLE_JIT is set, so nothing is compiled.")
         return 0
     folder = compiled.train.folder()
-    wanted = [(kind, dtype) for kind in KINDS for dtype in DTYPES if options.dtype in (dtype, "all")]
+    wanted = [(kind, dtype) for kind in (LOOPS, PARTS) for dtype in DTYPES if options.dtype in (dtype, "all")]
     start = time.perf_counter()
     found = _all(wanted, min(threads.allowed(), len(wanted)))
     seconds = time.perf_counter() - start
@@ -137,7 +136,7 @@ def prepare(kind: str, dtype: str) -> Done:
         event.install_recorder("numba:compile") as recorder,
     ):
         warnings.simplefilter("always", RuntimeWarning)
-        {LOOPS: _prepare_loops, OTHERS: _prepare_others, PARTS: _prepare_parts}[kind](dtype)
+        (_prepare_loops if kind == LOOPS else _prepare_parts)(dtype)
     warned = [str(one.message) for one in caught if issubclass(one.category, RuntimeWarning)]
     return Done(kind, dtype, time.perf_counter() - start, len(recorder.buffer) // 2, "; ".join(warned[:1]))
 
@@ -150,14 +149,7 @@ def _prepare_loops(dtype: str) -> None:
     net.predict([[0.0]])
     net.predict([[0.0], [1.0]])
     net.evaluate([[0.0], [1.0]], [0.0, 1.0])
-
-
-def _prepare_others(dtype: str) -> None:
-    import fastnn
-
-    nets = [fastnn.mlp([1, 1], dtype=dtype) for _ in range(2)]
-    fastnn.fit_many(nets, [[0.0], [1.0]], [0.0, 1.0])
-    nets[0].jacobian([[0.0]])
+    net.jacobian([[0.0]])
 
 
 def _prepare_parts(dtype: str) -> None:
