@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import compiled
-from fastnn.arrays import read_only
 from fastnn.callbacks import call_all
 from fastnn.dataset import Data, Dataset, Kept, Rows
 from fastnn.history import History
@@ -315,26 +314,18 @@ def prepare(
         compared = rows if isinstance(rows, Rows) else rows.compared()
         work = max(metric.work(len(compared.X)) for metric in options.metrics)
         targets, weights = kept.once(_compared, compared, labels)
-        return Measured(read_only(targets), read_only(weights), work)
+        return Measured(targets, weights, work)
 
     of_training = measured(rows)
     data = _data(rows, plan, dataset)
-    if isinstance(data, tuple):
-        data = _shared(data)
     if validation is None:
         return Material(plan, data, task, of_training, None, options.threads)
     seen = kept.once(_seen, validation)
     plan_of_validation = problem.plan(
         seen, replace(task, what=layout.EVALUATE, batch_size=None, weighted=True, packed=True)
     )
-    seen_data = _shared(kept.packed(seen, plan_of_validation))
-    of_validation = Validation(plan_of_validation, seen_data, measured(seen))
+    of_validation = Validation(plan_of_validation, kept.packed(seen, plan_of_validation), measured(seen))
     return Material(plan, data, task, of_training, of_validation, options.threads)
-
-
-def _shared(data: Data) -> Data:
-    inputs, targets, weights = data
-    return read_only(inputs), read_only(targets), read_only(weights)
 
 
 def _seen(validation: Rows) -> Rows:

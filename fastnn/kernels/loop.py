@@ -481,14 +481,8 @@ def run(job: Job, crew: Crew, budget: int) -> None:
     Overwrites the vectors, scratch, sums, cursor, order, predictions, the crew's memory, and history as far as
     epochs are finished.
     """
-    plan, numbers, cursor, vectors, board, sums = (
-        job.plan,
-        job.numbers,
-        job.cursor,
-        job.vectors,
-        crew.board,
-        crew.sums,
-    )
+    plan, numbers, cursor, vectors = job.plan, job.numbers, job.cursor, job.vectors
+    board, sums = crew.board, crew.sums
     samples = plan[SAMPLES]
     accepted = vectors.previous if plan[LINE_SEARCH] != 0 else vectors.parameters
     quick = _quick(plan)
