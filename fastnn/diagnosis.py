@@ -71,7 +71,6 @@ def _share(value: float | None) -> str:
     return "-" if value is None else percent(value)
 
 
-@np.errstate(all="ignore")
 def diagnose(
     net: Sequential,
     X: Any,
@@ -117,6 +116,13 @@ def diagnose(
     """
     if not isinstance(net, Sequential):
         raise TypeError(f"net is {checks.shown(net)}; a network is needed")
+    with np.errstate(all="ignore"):
+        return _diagnosis(net, X, y, loss, sample_weight, learning_rate)
+
+
+def _diagnosis(
+    net: Sequential, X: Any, y: Any, loss: str | Loss, sample_weight: Any, learning_rate: Any
+) -> Diagnosis:
     rate = None if learning_rate is None else checks.real_number(learning_rate, "learning_rate", above=0.0)
     problem = net.problem(loss)
     rows = net.rows(X, y, sample_weight, problem.loss)[0].counting()
@@ -163,8 +169,7 @@ def _step(
         part *= shape.trained
 
     def after(tried: float) -> float:
-        with np.errstate(all="ignore"):
-            moved = net.parameters - net.dtype.type(tried) * direction
+        moved = net.parameters - net.dtype.type(tried) * direction
         return training.evaluate(problem, moved, rows) if np.isfinite(moved).all() else np.inf
 
     found = after(rate)
@@ -197,8 +202,7 @@ def _explained(loss: Loss, activation: str, outputs: Array, rows: Rows) -> float
         p, t = np.sign(p), np.where(t > 0, 1.0, -1.0)
         mean = np.average(t, axis=0, weights=w)
     total = float(w @ np.square(t - mean).sum(axis=1))
-    with np.errstate(all="ignore"):
-        rest = float(w @ np.square(t - p).sum(axis=1))
+    rest = float(w @ np.square(t - p).sum(axis=1))
     return 1.0 - rest / total if total > 0 and np.isfinite(rest) else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks
@@ -35,6 +36,9 @@ class Fixed(Generic[T]):
             )
         vars(instance)[self._name] = value
 
+    def __delete__(self, instance: Any) -> None:
+        raise AttributeError(f"{self._name} of a {type(instance).__name__} cannot be deleted")
+
 
 class Layer(ABC):
     """What all layers have.
@@ -45,18 +49,25 @@ class Layer(ABC):
     trainable : whether ``fit`` changes its parameters; may be set at any time.
     """
 
-    activation: str | Fixed[str] = "identity"
-    initializer: str | float | Fixed[str | float | None] | None = None
-
     def __init__(self, trainable: bool) -> None:
-        self._units = 0
+        vars(self)["units"] = 0
         self._trainable = checks.truth(trainable, "trainable")
         self._views: tuple[Array, Array] | None = None
 
     @property
     def units(self) -> int:
         """How many outputs it has."""
-        return self._units
+        return int(vars(self)["units"])
+
+    @property
+    def activation(self) -> str:
+        """The name of a function of its outputs, one by one."""
+        return "identity"
+
+    @property
+    def initializer(self) -> str | float | None:
+        """What its weights were drawn from; None for one that has none, or whose weights were given."""
+        return None
 
     @property
     def trainable(self) -> bool:
@@ -160,8 +171,8 @@ class Dense(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(trainable)
-        self._units = checks.whole_number(units, "units", least=1, most=MOST_UNITS)
-        self._function, self.activation = activation_of(activation)
+        vars(self)["units"] = checks.whole_number(units, "units", least=1, most=MOST_UNITS)
+        vars(self)["function"], self.activation = activation_of(activation)
         if initializer is not None:
             initializer = initializer_of(initializer)
             if weights is not None:
@@ -188,7 +199,8 @@ class Dense(Layer):
     @property
     def function(self) -> Activation:
         """What its activation computes."""
-        return self._function
+        found: Activation = vars(self)["function"]
+        return found
 
     @property
     def weights(self) -> Array:
@@ -235,16 +247,16 @@ class Dense(Layer):
     ) -> None:
         """Make these numbers the layer's weights and bias, and overwrite them with initial values."""
         self.look_at(shape, parameters)
-        weights, bias = self.weights, self.bias
-        if self._given_weights is not None:
-            weights[:] = self._given_weights
-        else:
+        weights = self._given_weights
+        if weights is None:
             suited = self.function.initializer
             own = default_initializer if self.initializer is None else self.initializer
             drawn_from = suited if own is None else own
             vars(self)["initializer"] = drawn_from
-            weights[:] = initial_weights(drawn_from, stream, *weights.shape)
-        bias[:] = 0.0 if self._given_bias is None else self._given_bias
+            weights = initial_weights(drawn_from, stream, *self.weights.shape)
+        with np.errstate(all="ignore"):  # what is rounded to 0 on the way to float32
+            self.weights[:] = weights
+            self.bias[:] = 0.0 if self._given_bias is None else self._given_bias
 
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
         """Make these numbers the layer's weights and bias."""
@@ -334,7 +346,7 @@ class Dropout(Layer):
 
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
         """Let it have as many units as inputs."""
-        self._units = shape.units
+        vars(self)["units"] = shape.units
         self._views = parameters, parameters
 
     def copy(self) -> Dropout:
@@ -421,7 +433,7 @@ class LayerNormalization(Layer):
 
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
         """Make these numbers the layer's gain and bias."""
-        self._units = shape.units
+        vars(self)["units"] = shape.units
         self._views = parameters[: self.units], parameters[self.units :]
 
     def copy(self) -> LayerNormalization:

@@ -141,7 +141,8 @@ class Loss:
         if self.smoothing == 0.0:
             return targets
         share = 1.0 / targets.shape[1] if self.kind is Kind.LABELS else 0.5
-        return (targets * (1.0 - self.smoothing) + self.smoothing * share).astype(targets.dtype)
+        with np.errstate(all="ignore"):  # a share may be rounded to 0
+            return (targets * (1.0 - self.smoothing) + self.smoothing * share).astype(targets.dtype)
 
     def __repr__(self) -> str:
         return self.name

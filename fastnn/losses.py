@@ -144,6 +144,13 @@ def focal(
     0.77979
     """
     Focal(gamma, alpha)
+    with np.errstate(all="ignore"):  # powers may be rounded to 0
+        return _focal(predictions, targets, sample_weight, epsilon, gamma, alpha)
+
+
+def _focal(
+    predictions: Any, targets: Any, sample_weight: Any, epsilon: float, gamma: float, alpha: float | None
+) -> float:
     p, single = _rows(predictions)
     t = LOSSES["focal"].targets(_targets(targets, single), len(p), p.shape[1], p.dtype, "targets")
     weights = checks.sample_weights(sample_weight, len(p), p.dtype)

@@ -191,11 +191,11 @@ class Sequential:
     @property
     def seed(self) -> int:
         """Of ``fit``, where it is given none."""
-        return self._seed
+        return int(vars(self)["seed"])
 
     @seed.setter
     def seed(self, value: int) -> None:
-        self._seed = checks.whole_number(value, "seed", least=0, most=checks.MOST_SEED)
+        vars(self)["seed"] = checks.whole_number(value, "seed", least=0, most=checks.MOST_SEED)
 
     @property
     def parameters(self) -> Array:
@@ -400,11 +400,13 @@ class Sequential:
             If learning_rate is no number above 0.
         """
         rate = checks.real_number(learning_rate, "learning_rate", above=0.0)
-        step, start = self.dtype.type(rate) * self._gradients, 0
-        for layer, _, own in self._placed():
-            if layer.trainable:
-                own -= step[start : start + len(own)]
-            start += len(own)
+        start = 0
+        with np.errstate(all="ignore"):
+            step = self.dtype.type(rate) * self._gradients
+            for layer, _, own in self._placed():
+                if layer.trainable:
+                    own -= step[start : start + len(own)]
+                start += len(own)
 
     # Whole runs ------------------------------------------------------------------------------------
 

@@ -128,7 +128,8 @@ def memory_of_crew(
     )
 
 
-NOTHING = np.zeros(1, np.int64)  # stands in for an array that there is none of; never read or written
+# Stands in for an array that there is none of, and for what only fit_many needs; never read or written.
+NOTHING = np.zeros(1, np.int64)
 
 
 class Run:
@@ -303,11 +304,11 @@ class Run:
         gradient = self.vectors[1][: self.plan.vector_length].astype(np.float64)
         with np.errstate(all="ignore"):
             gradient *= self.records[1][layout.SCALE]
-        greatest = float(np.abs(gradient).max())
-        if greatest == 0.0 or not np.isfinite(greatest):
-            return greatest
-        # Of numbers that are at most 1: squares of great ones would overflow.
-        return greatest * float(np.linalg.norm(gradient / greatest))
+            greatest = float(np.abs(gradient).max())
+            if greatest == 0.0 or not np.isfinite(greatest):
+                return greatest
+            # Of numbers that are at most 1: squares of great ones would overflow.
+            return greatest * float(np.linalg.norm(gradient / greatest))
 
     @property
     def samples(self) -> int:

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from multiprocessing import active_children
@@ -536,6 +537,22 @@ def test_the_network_is_saved_whoever_reads_the_output(tmp_path, output, status,
     line = f"$FASTNN train circle --epochs 8000 --log-every 1 --save {path} {output}"
     assert in_a_shell(line, status) == said
     assert fastnn.load(path).inputs == 2
+
+
+def test_names_that_look_like_those_of_repeated_columns(pandas, tmp_path):
+    path = tmp_path / "spectra.csv"
+    path.write_text(",400.1,400.2,,y\n0,1,2,3,4\n1,2,3,4,5\n")  # as a frame with an index is written
+    assert table.Table(str(path)).columns == ["Unnamed: 0", "400.1", "400.2", "Unnamed: 3", "y"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_a_pipe_is_read_once(pandas, tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("a,b.1\n1,2\n3,4\n",), daemon=True)
+    writer.start()
+    assert table.Table(str(path)).columns == ["a", "b.1"]
+    writer.join(10)
 
 
 def test_without_stdout(tmp_path, pandas):

@@ -429,6 +429,16 @@ def test_errors_that_the_caller_wants_of_numpy_are_none_here():
         with pytest.warns(RuntimeWarning, match="no longer finite"):
             fastnn.mlp([2, 3, 1], activation="relu").fit(1e100 * X, y, optimizer=fastnn.SGD(1e100), epochs=5)
         fastnn.fit_many([small], X, y, sample_weight=tiny)
+        # Gradients, of which one is very much smaller than the others.
+        columns = np.stack([X[:, 0], 1e-170 * X[:, 1]], axis=1)
+        fastnn.mlp([2, 1]).fit(columns, y, epochs=2, callbacks=lambda progress: None)
+        small.gradients[:] = 1e-44
+        small.update(0.1)
+        smoothing = fastnn.losses.CrossEntropy(label_smoothing=0.1)
+        fastnn.mlp([2, 2], output="softmax").evaluate(X, [[5e-324, 1.0]] * ROWS, loss=smoothing)
+        fastnn.Sequential([Dense(1, weights=[[1e-50], [1.0]], bias=[1e-50])], inputs=2, dtype="float32")
+        fastnn.mlp([2, 1], initializer=1e-45, dtype="float32")
+        assert fastnn.losses.focal([[1e-200]], [[1.0]], gamma=3.0) > 0
 
 
 def test_negative_weight_in_a_table_is_named(net):

@@ -16,7 +16,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastnn
-from fastnn import compiled, each, fit_many, many, progress
+from fastnn import compiled, each, fit_many, many, progress, running
 from fastnn.dataset import Rows
 from fastnn.kernels import job
 from fastnn.kernels import many as kernels
@@ -594,24 +594,37 @@ def test_networks_share_their_data():
 
 @pytest.mark.compiled
 def test_one_machine_code_for_a_dtype():
+    """With which networks are trained alone as well."""
     nets = [net(), net((2, 9, 9, 1), dropout=0.1)]
     fit_many(nets, X, Y, validation_split=0.5, metrics=["mae"], batch_size=7)
     fit_many([net(dtype="float32")], X, Y)
+    net().fit(X, Y, threads=2)
+    net(dtype="float32").fit(X, Y, validation_data=(X, Y), metrics=["mae"])
     assert compiled.train.specialisations == 2
 
 
 def test_rows_of_the_table():
-    """As many addresses as the kernel has names for, in the run's order."""
-    run = many._members([net()], arguments())[0].run
-    assert len(run.addresses) == job.ADDRESSES
-    for at, array in (
-        (job.PLAN, run.plan.numbers),
-        (job.PREVIOUS, run.vectors[2]),
-        (job.HISTORY, run.records[0]),
-        (job.CURSOR, run.cursor),
-        (job.WORK, run._measured[2]),
-    ):
-        assert run.addresses[at] == array.ctypes.data
+    """An address for each name that the kernel has, of numbers as it reads them: it cannot tell any more."""
+    whole = {job.PLAN, job.ORDER, job.CURSOR, job.VALIDATION_PLAN}
+    real = {job.NUMBERS, job.HISTORY, job.SUMS, job.VALIDATION_NUMBERS, job.WORK}
+    there = 0
+    for dtype in ("float64", "float32"):
+        for options in (
+            {"batch_size": 4},
+            {"validation_split": 0.5, "metrics": ["mae"], "sample_weight": np.ones(2 * len(X))[::2]},
+        ):
+            given = {**arguments(), "X": np.asfortranarray(X), "y": Y, **options}
+            run = many._members([net(dtype=dtype)], given)[0].run
+            assert len(run.addresses) == len(run._arrays) == job.ADDRESSES
+            for at, array in enumerate(run._arrays):
+                assert run.addresses[at] == array.ctypes.data
+                kind = np.int64 if at in whole else np.float64 if at in real else np.dtype(dtype)
+                if array is not running.NOTHING:
+                    there += 1
+                    assert (array.dtype, array.flags.c_contiguous, array.flags.aligned) == (kind, True, True)
+            assert run.addresses[job.PREVIOUS] == run.vectors[2].ctypes.data
+            assert run.addresses[job.HISTORY] == run.records[0].ctypes.data
+    assert there == 2 * (job.ADDRESSES - 11 + job.ADDRESSES)
 
 
 @pytest.mark.parametrize("given", [{1, 2}, {1: 2}, np.array(3), "ab", 3])

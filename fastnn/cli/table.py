@@ -48,14 +48,13 @@ class Table:
             raise ValueError(f"{path} is no table: {reason}") from None
         except files.BROKEN:
             raise ValueError(f"{path} is broken: it could not be unpacked to its end") from None
-        names = [str(name) for name in self.frame.columns]
+        names = [str(name).strip() for name in self.frame.columns]
+        self.frame.columns = names
         if any(re.fullmatch(r".*\.\d+", name) for name in names):  # so pandas names what is there twice
-            names = _first_line(path, separator) or names
-        self.frame.columns = [name.strip() for name in names]
-        twice = self.frame.columns.duplicated()
-        if twice.any():
-            name = self.columns[twice.argmax()]
-            raise ValueError(f"{path} has more than one column {name!r}; each needs a name of its own")
+            names = [name.strip() for name in _first_line(path, separator)] or names
+        twice = [name for i, name in enumerate(names) if name and name in names[:i]]
+        if twice:
+            raise ValueError(f"{path} has more than one column {twice[0]!r}; each needs a name of its own")
         if len(self.frame) == 0:
             raise ValueError(f"{path} has no rows below its line of column names")
 
@@ -145,12 +144,10 @@ class Table:
 
 
 def _first_line(path: str, separator: str) -> list[str]:
-    """The columns' names as they stand there; none if a path, like that of a pipe, can be read only once."""
-    pandas = _pandas()
-    try:
-        line = pandas.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
-    except (pandas.errors.EmptyDataError, OSError):
+    """The columns' names as they stand there; none if that, as of a pipe, can be read only once."""
+    if not Path(path).is_file():
         return []
+    line = _pandas().read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
     return [str(name) for name in line.iloc[0]]
 
 
