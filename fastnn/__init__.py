@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from fastnn import datasets as datasets
 from fastnn import losses as losses
 from fastnn import optimizers as optimizers
-from fastnn import schedules as schedules
 from fastnn._version import __version__ as __version__
 from fastnn.callbacks import Callback as Callback
 from fastnn.callbacks import EarlyStopping as EarlyStopping
@@ -48,6 +47,7 @@ from fastnn.optimizers import Rprop as Rprop
 
 if TYPE_CHECKING:
     from fastnn import metrics as metrics
+    from fastnn import schedules as schedules
     from fastnn.diagnosis import Diagnosis as Diagnosis
     from fastnn.diagnosis import diagnose as diagnose
     from fastnn.ensemble import Ensemble as Ensemble
@@ -72,6 +72,7 @@ _LATER = {
     "own_activation": "fastnn.own_functions",
     "own_loss": "fastnn.own_functions",
     "predict_one": "fastnn.handles",
+    "schedules": "fastnn",
 }
 
 

@@ -13,7 +13,7 @@ from fastnn import checks, findings, training
 from fastnn.dataset import Rows
 from fastnn.findings import figure, percent
 from fastnn.inspection import LayerDiagnosis as LayerDiagnosis
-from fastnn.inspection import inspect, norm, of_layers, reach_of
+from fastnn.inspection import inspect, norm, reach_of
 from fastnn.loss_kinds import Kind, Loss
 from fastnn.network import Sequential
 
@@ -165,7 +165,7 @@ def _step(
 ) -> tuple[float, float | None]:
     """(the loss after a step of gradient descent, a rate that lowers the loss if this one does not)."""
     direction = gradient.copy()
-    for part, shape in zip(of_layers(net, direction), net.shapes, strict=True):
+    for part, shape in zip(net.of_layers(direction), net.shapes, strict=True):
         part *= shape.trained
 
     def after(tried: float) -> float:

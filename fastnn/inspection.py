@@ -175,11 +175,6 @@ class _Inspected:
         )
 
 
-def of_layers(net: Sequential, vector: Array) -> list[Array]:
-    """The stretch of a vector (P,) that belongs to each layer; views."""
-    return np.split(vector, np.cumsum([shape.parameters for shape in net.shapes])[:-1].tolist())
-
-
 def norm(vector: Array) -> float:
     """Euclidean, or infinite where it overflows."""
     with np.errstate(all="ignore"):
@@ -201,7 +196,7 @@ class Inspection:
 
 def inspect(net: Sequential, X: Array, gradient: Array) -> Inspection:
     """Run checked rows through a network, layer by layer; ``gradient`` (P,) is that of a loss."""
-    parameters, gradients = of_layers(net, net.parameters), of_layers(net, gradient)
+    parameters, gradients = net.of_layers(net.parameters), net.of_layers(gradient)
     inspected = [_Inspected(*given) for given in zip(net.layers, net.shapes, parameters, strict=True)]
     at_once = max(1, NUMBERS_AT_ONCE // max(shape.units for shape in net.shapes))
     outputs, saturated = [], []

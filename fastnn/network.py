@@ -106,13 +106,13 @@ class Sequential:
         for layer, shape, own in self._placed():
             layer.bind(shape, own, self.initializer, stream)
 
+    def of_layers(self, vector: Array) -> list[Array]:
+        """The stretch of a vector (P,) that belongs to each layer; views."""
+        return np.split(vector, np.cumsum([shape.parameters for shape in self._shapes])[:-1].tolist())
+
     def _placed(self) -> Iterator[tuple[Layer, LayerShape, Array]]:
         """Each layer, its shape, and its part of the parameters."""
-        start = 0
-        for layer, shape in zip(self.layers, self._shapes, strict=True):
-            stop = start + shape.parameters
-            yield layer, shape, self._parameters[start:stop]
-            start = stop
+        return zip(self.layers, self._shapes, self.of_layers(self._parameters), strict=True)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Of a pickle, or of copy.deepcopy: its layers are to look at its own parameters. Some, like joblib, map
@@ -400,13 +400,11 @@ class Sequential:
             If learning_rate is no number above 0.
         """
         rate = checks.real_number(learning_rate, "learning_rate", above=0.0)
-        start = 0
         with np.errstate(all="ignore"):
-            step = self.dtype.type(rate) * self._gradients
-            for layer, _, own in self._placed():
+            steps = self.of_layers(self.dtype.type(rate) * self._gradients)
+            for (layer, _, own), step in zip(self._placed(), steps, strict=True):
                 if layer.trainable:
-                    own -= step[start : start + len(own)]
-                start += len(own)
+                    own -= step
 
     # Whole runs ------------------------------------------------------------------------------------
 

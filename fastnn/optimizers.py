@@ -26,8 +26,7 @@ from fastnn import checks
 from fastnn.kernels.layout import MOST_PAIRS
 from fastnn.kernels.simd import LANES
 from fastnn.plan import UpdatePart
-from fastnn.schedules import Schedule
-from fastnn.settings import Description, above_0, from_0, setting, share, whole
+from fastnn.settings import Description, Schedule, above_0, from_0, setting, share, whole
 
 
 class _Kernel:

@@ -14,44 +14,13 @@ TypeError or ValueError, with the argument's name and value, for what they do no
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, astuple, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from fastnn import checks
 from fastnn.kernels import schedules as kernels
-from fastnn.settings import Description, above_0, from_0, setting, share, whole
-
-
-class Schedule(Description):
-    """What all schedules have.
-
-    Attributes
-    ----------
-    initial : the rate of the first update (of a OneCycle that has no time to rise, nearly).
-    """
-
-    kernel: Any = None  # static: its function of the time; None: a constant, or a reaction to the loss
-    initial: float
-
-    @property
-    def warm_epochs(self) -> int:
-        """In which the rate rises to the initial one."""
-        return 0
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """What its kernel is given: all settings, as they stand in the class."""
-        return astuple(self) if self.kernel is not None else ()
-
-    @property
-    def plateau(self) -> tuple[float, float, int, float] | None:
-        """Factor, least gain, patience and least rate, if the rate is reduced where the loss stays."""
-        return None
-
-    def __repr__(self) -> str:
-        first, *others = ((each.name, getattr(self, each.name)) for each in fields(self))
-        rate = f"{first[1]!r}" if isinstance(first[1], Schedule) else f"{first[1]:g}"
-        return f"{type(self).__name__}({', '.join([rate, *(f'{name}={value!r}' for name, value in others)])})"
+from fastnn.settings import Schedule as Schedule
+from fastnn.settings import above_0, from_0, setting, share, whole
 
 
 @dataclass(frozen=True, repr=False)

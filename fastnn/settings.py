@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, astuple, dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -49,3 +49,35 @@ class Description:
 
     def _check_together(self) -> None:
         """ValueError for settings that do not go with each other."""
+
+
+class Schedule(Description):
+    """What all schedules have. They are in ``fastnn.schedules``, which few programs need.
+
+    Attributes
+    ----------
+    initial : the rate of the first update (of a OneCycle that has no time to rise, nearly).
+    """
+
+    kernel: Any = None  # static: its function of the time; None: a constant, or a reaction to the loss
+    initial: float
+
+    @property
+    def warm_epochs(self) -> int:
+        """In which the rate rises to the initial one."""
+        return 0
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """What its kernel is given: all settings, as they stand in the class."""
+        return astuple(self) if self.kernel is not None else ()
+
+    @property
+    def plateau(self) -> tuple[float, float, int, float] | None:
+        """Factor, least gain, patience and least rate, if the rate is reduced where the loss stays."""
+        return None
+
+    def __repr__(self) -> str:
+        first, *others = ((each.name, getattr(self, each.name)) for each in fields(self))
+        rate = f"{first[1]!r}" if isinstance(first[1], Schedule) else f"{first[1]:g}"
+        return f"{type(self).__name__}({', '.join([rate, *(f'{name}={value!r}' for name, value in others)])})"

@@ -75,7 +75,7 @@ def test_import_and_fit_leave_the_process_as_it_was(run_python):
 
 def test_import_loads_nothing_that_most_programs_do_not_need(run_python):
     """What it costs beside importing Numba is measured by ``python -m bench.compare start``."""
-    later = {"checkpoints", "cli", "diagnosis", "ensemble", "many", "metrics", "reference", "streams"}
+    later = {"checkpoints", "cli", "diagnosis", "ensemble", "many", "metrics", "reference", "schedules", "streams"}
     loaded = run_python("import sys, fastnn\nprint(*(n for n in sys.modules if n.startswith('fastnn.')))").stdout
     names = {name.split(".")[1] for name in loaded.split()}
     assert {"network", "training", "kernels"} <= names  # these are needed to make a network
