@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,9 +46,12 @@ class Layer(ABC):
 
     Attributes
     ----------
+    kind : its name in files.
     units : how many outputs it has; of a layer that has as many as inputs, 0 until it belongs to a network.
     trainable : whether ``fit`` changes its parameters; may be set at any time.
     """
+
+    kind: ClassVar[str]
 
     def __init__(self, trainable: bool) -> None:
         vars(self)["units"] = 0
@@ -88,16 +92,16 @@ class Layer(ABC):
             raise AttributeError("a layer has weights and bias once it belongs to a network")
         return self._views
 
-    def check(self, inputs: int, name: str) -> None:
-        """ValueError if the layer cannot follow after so many outputs."""
+    def check(self, inputs: int, name: str, last: bool) -> None:
+        """ValueError if the layer cannot follow after so many outputs, or cannot be the last or another one."""
         if self.is_built:
             raise ValueError(
                 f"{name} belongs to another network already; make a {type(self).__name__} for each, or copy() it"
             )
 
     @abstractmethod
-    def shape(self, inputs: int) -> LayerShape:
-        """What the kernels need to know."""
+    def shape(self, inputs: int, l1: float = 0.0, l2: float = 0.0) -> LayerShape:
+        """What the kernels need to know. The network's penalties are for weights that have none of their own."""
 
     @abstractmethod
     def bind(
@@ -116,6 +120,20 @@ class Layer(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """All of it but its parameters, as JSON can hold it."""
+
+    @classmethod
+    @abstractmethod
+    def described(cls, description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> Layer:
+        """One that was described so, with these own activations; TypeError or ValueError if there is none."""
+
+    @abstractmethod
+    def cells(self, shape: LayerShape) -> tuple[str, str, str]:
+        """For a table of layers: the shape of its weights, its activation and its initializer."""
+
+    @property
+    @abstractmethod
+    def shown(self) -> str:
+        """For a line of layers."""
 
 
 class Dense(Layer):
@@ -151,6 +169,7 @@ class Dense(Layer):
     0.9990889488055994
     """
 
+    kind = "dense"
     activation = Fixed[str]()
     initializer = Fixed[str | float | None]()
     l1 = Fixed[float | None]()
@@ -223,22 +242,24 @@ class Dense(Layer):
     def bias(self, values: Any) -> None:
         _assign(self.bias, values, "bias")
 
-    def check(self, inputs: int, name: str) -> None:
-        """ValueError if the layer cannot follow after so many outputs."""
-        super().check(inputs, name)
+    def check(self, inputs: int, name: str, last: bool) -> None:
+        """ValueError if the layer cannot follow after so many outputs, or cannot be the last or another one."""
+        super().check(inputs, name, last)
         if self._given_weights is not None and len(self._given_weights) != inputs:
             shape = self._given_weights.shape
             raise ValueError(f"weights of {name} have shape {shape}; ({inputs}, {self.units}) is needed")
+        if self.function.coupled and not last:
+            raise ValueError(f"activation of {name} is {self.activation!r}, which is for the output layer only")
 
-    def shape(self, inputs: int) -> LayerShape:
-        """What the kernels need to know."""
+    def shape(self, inputs: int, l1: float = 0.0, l2: float = 0.0) -> LayerShape:
+        """What the kernels need to know; with the network's penalties, if the layer has none of its own."""
         return LayerShape(
             inputs,
             self.units,
             self.function,
             trained=self.trainable,
-            l1=self.l1 or 0.0,
-            l2=self.l2 or 0.0,
+            l1=l1 if self.l1 is None else self.l1,
+            l2=l2 if self.l2 is None else self.l2,
             max_norm=self.max_norm,
         )
 
@@ -301,6 +322,35 @@ class Dense(Layer):
             "trainable": self.trainable,
         }
 
+    @classmethod
+    def described(cls, description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> Dense:
+        """One that was described so, but for what its weights were drawn from: they are in the file."""
+        name = description.get("activation", "")
+        if isinstance(name, str) and name not in own and name not in ACTIVATIONS:
+            raise NotGivenError(
+                f"has a layer with activation {name!r}, which is not among fastnn's and not given; "
+                "activations=[own_activation(...)] brings it along"
+            )
+        return cls(
+            description["units"],
+            own.get(name, name),
+            initializer=0.0,
+            l1=description.get("l1"),
+            l2=description.get("l2"),
+            max_norm=description.get("max_norm"),
+            trainable=description.get("trainable", True),
+        )
+
+    def cells(self, shape: LayerShape) -> tuple[str, str, str]:
+        """For a table of layers: the shape of its weights, its activation and its initializer."""
+        drawn = "own" if self.initializer is None else f"{self.initializer}"
+        return f"({shape.inputs}, {shape.units})", self.activation, drawn
+
+    @property
+    def shown(self) -> str:
+        """For a line of layers."""
+        return f"{self.units} {self.activation}"
+
     def __repr__(self) -> str:
         return f"Dense({self.units}, {self.activation!r})"
 
@@ -328,14 +378,15 @@ class Dropout(Layer):
     <Sequential: 3 > 16 relu > dropout 0.2 > 1 identity, 81 parameters, float64>
     """
 
+    kind = "dropout"
     rate = Fixed[float]()
 
     def __init__(self, rate: float) -> None:
         super().__init__(trainable=True)
         self.rate = checks.real_number(rate, "rate", least=0.0, below=1.0)
 
-    def shape(self, inputs: int) -> LayerShape:
-        """What the kernels need to know."""
+    def shape(self, inputs: int, l1: float = 0.0, l2: float = 0.0) -> LayerShape:
+        """What the kernels need to know; there are no weights to be penalized."""
         return LayerShape(inputs, inputs, dropout=self.rate)
 
     def bind(
@@ -355,7 +406,21 @@ class Dropout(Layer):
 
     def describe(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
-        return {"kind": "dropout", "rate": self.rate}
+        return {"kind": self.kind, "rate": self.rate}
+
+    @classmethod
+    def described(cls, description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> Dropout:
+        """One that was described so."""
+        return cls(description.get("rate", -1.0))
+
+    def cells(self, shape: LayerShape) -> tuple[str, str, str]:
+        """For a table of layers: its rate."""
+        return f"rate {self.rate:g}", "", ""
+
+    @property
+    def shown(self) -> str:
+        """For a line of layers."""
+        return f"dropout {self.rate:g}"
 
     def __repr__(self) -> str:
         return f"Dropout({self.rate:g})"
@@ -389,6 +454,7 @@ class LayerNormalization(Layer):
     array([1., 1., 1., 1.])
     """
 
+    kind = "layer_normalization"
     epsilon = Fixed[float]()
 
     def __init__(self, epsilon: float = 1e-5, *, trainable: bool = True) -> None:
@@ -414,14 +480,14 @@ class LayerNormalization(Layer):
     def bias(self, values: Any) -> None:
         _assign(self.bias, values, "bias")
 
-    def check(self, inputs: int, name: str) -> None:
+    def check(self, inputs: int, name: str, last: bool) -> None:
         """ValueError if the layer cannot follow after so many outputs."""
-        super().check(inputs, name)
+        super().check(inputs, name, last)
         if self._given is not None and len(self._given[0]) != inputs:
             raise ValueError(f"gain of {name} has shape {self._given[0].shape}; ({inputs},) is needed")
 
-    def shape(self, inputs: int) -> LayerShape:
-        """What the kernels need to know."""
+    def shape(self, inputs: int, l1: float = 0.0, l2: float = 0.0) -> LayerShape:
+        """What the kernels need to know; there are no weights to be penalized."""
         return LayerShape(inputs, inputs, epsilon=self.epsilon, trained=self.trainable)
 
     def bind(
@@ -445,10 +511,37 @@ class LayerNormalization(Layer):
 
     def describe(self) -> dict[str, Any]:
         """All of it but its parameters, as JSON can hold it."""
-        return {"kind": "layer_normalization", "epsilon": self.epsilon, "trainable": self.trainable}
+        return {"kind": self.kind, "epsilon": self.epsilon, "trainable": self.trainable}
+
+    @classmethod
+    def described(cls, description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> LayerNormalization:
+        """One that was described so."""
+        return cls(description.get("epsilon", -1.0), trainable=description.get("trainable", True))
+
+    def cells(self, shape: LayerShape) -> tuple[str, str, str]:
+        """For a table of layers: the shape of its gains."""
+        return f"({shape.units},)", "", ""
+
+    @property
+    def shown(self) -> str:
+        """For a line of layers."""
+        return "normalization"
 
     def __repr__(self) -> str:
         return f"LayerNormalization({self.epsilon:g})"
+
+
+class NotGivenError(ValueError):
+    """What a file tells of is not in it."""
+
+
+KINDS: dict[str, type[Layer]] = {layer.kind: layer for layer in (Dense, Dropout, LayerNormalization)}
+
+
+def layer_of(description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> Layer:
+    """A layer that ``describe`` described, with these own activations; TypeError or ValueError if it is none."""
+    kind = checks.choice(description.get("kind", Dense.kind), "kind", KINDS)
+    return KINDS[kind].described(description, own)
 
 
 class BatchNormalization:

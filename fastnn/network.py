@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba.extending import typeof_impl
 
 from fastnn import checks, files, inference, memory, training
-from fastnn.activations import ACTIVATIONS, Activation
+from fastnn.activations import Activation
 from fastnn.dataset import Dataset, Rows, Use, rows_of
 from fastnn.fitting import fit, rows_or_stream
 from fastnn.handles import Handle
@@ -24,7 +24,16 @@ from fastnn.history import History
 from fastnn.inference import InferenceCache, OneRow
 from fastnn.initializers import RandomStream
 from fastnn.kernels import layout
-from fastnn.layers import Dense, Dropout, Fixed, Layer, LayerNormalization, activation_of, initializer_of
+from fastnn.layers import (
+    Dense,
+    Dropout,
+    Fixed,
+    Layer,
+    NotGivenError,
+    activation_of,
+    initializer_of,
+    layer_of,
+)
 from fastnn.loss_kinds import LINEAR, Loss, loss_of
 from fastnn.plan import LayerShape
 from fastnn.threads import allowed, from_environment
@@ -151,29 +160,14 @@ class Sequential:
         shapes, inputs = [], self.inputs
         for i, layer in enumerate(self.layers):
             name = f"layers[{i}]"
-            layer.check(inputs, name)
+            layer.check(inputs, name, last=i == len(self.layers) - 1)
             if any(layer is other for other in self.layers[:i]):
-                raise ValueError(f"{name} stands in the network twice; make a Dense for each")
-            if isinstance(layer, Dense) and layer.function.coupled and i < len(self.layers) - 1:
-                raise ValueError(
-                    f"activation of {name} is {layer.activation!r}, which is for the output layer only"
-                )
-            shape = self._with_penalties(layer, layer.shape(inputs))
-            shapes.append(shape)
-            inputs = shape.units
+                raise ValueError(f"{name} stands in the network twice; make a {type(layer).__name__} for each")
+            shapes.append(layer.shape(inputs, self.l1, self.l2))
+            inputs = shapes[-1].units
         if not isinstance(self.layers[-1], Dense):
             raise ValueError(f"the last layer is {self.layers[-1]!r}; a Dense is needed there")
         return tuple(shapes)
-
-    def _with_penalties(self, layer: Layer, shape: LayerShape) -> LayerShape:
-        """The network's penalties for a layer that has none of its own."""
-        if not isinstance(layer, Dense):
-            return shape
-        return replace(
-            shape,
-            l1=self.l1 if layer.l1 is None else layer.l1,
-            l2=self.l2 if layer.l2 is None else layer.l2,
-        )
 
     @property
     def shapes(self) -> tuple[LayerShape, ...]:
@@ -563,14 +557,7 @@ class Sequential:
         rows = [("layer", "weights", "activation", "initializer", "parameters")]
         for i, (layer, shape) in enumerate(zip(self.layers, self._shapes, strict=True)):
             count = f"{shape.parameters:,}" + ("" if layer.trainable else " frozen")
-            if isinstance(layer, Dense):
-                size = f"({shape.inputs}, {shape.units})"
-                drawn = "own" if layer.initializer is None else f"{layer.initializer}"
-                rows.append((f"dense {i + 1}", size, layer.activation, drawn, count))
-            elif isinstance(layer, Dropout):
-                rows.append((f"dropout {i + 1}", f"rate {layer.rate:g}", "", "", count))
-            else:
-                rows.append((f"normalization {i + 1}", f"({shape.units},)", "", "", count))
+            rows.append((f"{layer.kind.removeprefix('layer_')} {i + 1}", *layer.cells(shape), count))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         lines = [
             "  ".join(
@@ -586,14 +573,8 @@ class Sequential:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        layers = " > ".join(_shown(layer) for layer in self.layers)
+        layers = " > ".join(layer.shown for layer in self.layers)
         return f"<Sequential: {self.inputs} > {layers}, {len(self._parameters)} parameters, {self.dtype}>"
-
-
-def _shown(layer: Layer) -> str:
-    if isinstance(layer, Dense):
-        return f"{layer.units} {layer.activation}"
-    return f"dropout {layer.rate:g}" if isinstance(layer, Dropout) else "normalization"
 
 
 @typeof_impl.register(Sequential)  # type: ignore[untyped-decorator]
@@ -673,36 +654,6 @@ def describe(net: Sequential) -> dict[str, Any]:
     }
 
 
-class _NotGivenError(ValueError):
-    """What a file tells of is not in it."""
-
-
-def _layer_of(described: dict[str, Any], own: dict[str | None, Activation]) -> Layer:
-    """A layer that ``describe`` described; TypeError or ValueError if it is none."""
-    kind = described.get("kind", "dense")
-    if kind == "dropout":
-        return Dropout(described.get("rate", -1.0))
-    trainable = described.get("trainable", True)
-    if kind == "layer_normalization":
-        return LayerNormalization(described.get("epsilon", -1.0), trainable=trainable)
-    name = described.get("activation", "")
-    if isinstance(name, str) and name not in own and name not in ACTIVATIONS:
-        raise _NotGivenError(
-            f"has a layer with activation {name!r}, which is not among fastnn's and not given; "
-            "activations=[own_activation(...)] brings it along"
-        )
-    # Weights come from the file: nothing is to be drawn for them. What they were drawn from is set afterwards.
-    return Dense(
-        described["units"],
-        own.get(name, name),
-        initializer=0.0,
-        l1=described.get("l1"),
-        l2=described.get("l2"),
-        max_norm=described.get("max_norm"),
-        trainable=trainable,
-    )
-
-
 def _functions(activations: Any) -> Sequence[Activation]:
     if not isinstance(activations, Iterable):
         raise TypeError(f"activations is {checks.shown(activations)}; a list of own activations is needed")
@@ -736,7 +687,7 @@ def load(path: str | PathLike[str], *, activations: Iterable[Activation] = ()) -
     own = {function.name: function for function in _functions(activations)}
     description, parameters = files.read(path)
     try:
-        layers = [_layer_of(layer, own) for layer in description["layers"]]
+        layers = [layer_of(layer, own) for layer in description["layers"]]
         net = Sequential(
             layers,
             inputs=description["inputs"],
@@ -750,7 +701,7 @@ def load(path: str | PathLike[str], *, activations: Iterable[Activation] = ()) -
         for part, described in zip(parts, [description, *description["layers"]], strict=True):
             initializer = described.get("initializer")
             vars(part)["initializer"] = None if initializer is None else initializer_of(initializer)
-    except _NotGivenError as error:
+    except NotGivenError as error:
         raise ValueError(f"{path} {error}") from None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is broken: {error}") from None

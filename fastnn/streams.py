@@ -7,6 +7,7 @@ to the last bit. A thread reads and packs the next windows while the compiled lo
 from __future__ import annotations
 
 import contextlib
+import copy
 import queue
 import sys
 import threading
@@ -152,9 +153,9 @@ class Stream:
         """Without the rows of weight 0."""
         if self._found.counting == self._found.rows:
             return self
-        found = object.__new__(Stream)
-        compared = None if self._compared is None else self._compared.counting()
-        found.__dict__.update(self.__dict__, _without_weight_0=True, _compared=compared)
+        found = copy.copy(self)
+        found._without_weight_0 = True
+        found._compared = None if self._compared is None else self._compared.counting()
         return found
 
     def compared(self) -> Rows:

@@ -436,6 +436,7 @@ LAST = {"units": 1, "activation": "sigmoid", "initializer": None}
             {"layers": [{**LAYER, "activation": bad}, LAST]}
             for bad in ("tan", None, 3, ["tanh"], {}, "", "softmax")
         ],
+        *[{"layers": [{**LAYER, "kind": bad}, LAST]} for bad in ("convolution", None, 3, ["dense"], {}, "")],
         *[{"layers": [{**LAYER, "initializer": bad}, LAST]} for bad in ("he", True, ["zeros"], {}, "")],
         {"layers": [LAYER, {**LAST, "activation": "softmax"}]},
         *[{"inputs": bad} for bad in ("2", -2, 0, 2.0, None, True, [2], {}, 10**18)],
