@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import checks, files
+from fastnn import checks, files, parts
 from fastnn._version import __version__
 from fastnn.kernels import layout, lbfgs
 from fastnn.kernels.simd import LANES
+from fastnn.layers import Dense
 
 if TYPE_CHECKING:
     import zipfile
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
 
 KIND, VERSION = "checkpoint", 2
 SECONDS_BETWEEN = 30.0  # without checkpoint_every: little to lose, and a thousand times what writing takes
-DIGESTS = {"data": "X, y or weights", "validation_data": "the validation rows"}
+DIGESTS = {
+    "own functions": "own activations or the own loss",
+    "data": "X, y or weights",
+    "validation_data": "the validation rows",
+}
 
 Array = npt.NDArray[Any]
 
@@ -58,12 +63,15 @@ def describe(
     layers = [layer.describe() for layer in net.layers]
     for layer in layers:
         layer.pop("initializer", None)  # its parameters come from the checkpoint
+    kernels = [layer.function.kernel for layer in net.layers if isinstance(layer, Dense)]
+    kernels += [formula.kernel for formula in loss.formulas.values()]
     found = {
         "fastnn": __version__,
         "network": {"inputs": net.inputs, "l1": net.l1, "l2": net.l2, "layers": layers},
         "dtype": net.dtype.name,
         "numbers of a vector register": LANES[net.dtype],
         "loss": {"name": loss.name, "settings": loss.settings, "smoothing": loss.smoothing},
+        "own functions": [digest for digest in map(parts.digest_of, kernels) if digest],
         "optimizer": {
             "name": repr(optimizer),
             "settings": update.settings,  # exactly; a name may be rounded
@@ -121,31 +129,36 @@ def _shown(value: Any) -> str:
 # Reading -------------------------------------------------------------------------------------------
 
 
-def resumption(path: Any, described: dict[str, Any], epochs: int) -> Callable[[Run], None]:
-    """What puts a run where the one in a file was left, if that is of the fit described.
+class Resumption:
+    """A checkpoint that a fit is to go on from. Its header is read at once.
 
     Raises
     ------
     OSError
         If there is no such file, or it cannot be read.
     ValueError
-        If it is broken, of another program, of a later version, or of another fit.
+        If it is broken, of another program, or of a later version.
     """
-    place = files.path_of(path, "resume")
-    with files.reading(place, KIND) as archive:
-        header = _header(archive)
-    there = header["fit"]
-    found: list[str] = []
-    for name in described:
-        if name not in DIGESTS:
-            found += _differences(name, described[name], there.get(name))
-    if not found:
-        found = [f"{what} differ" for name, what in DIGESTS.items() if described[name] != there.get(name)]
-    if found:
-        raise ValueError(f"{place} is the checkpoint of another fit: {'; '.join(found[:3])}")
-    if header["epoch"] > epochs:
-        raise ValueError(f"epochs is {epochs}; {place} has got to epoch {header['epoch']} already")
-    return functools.partial(_restore, place, described)
+
+    def __init__(self, path: Any) -> None:
+        self._path = files.path_of(path, "resume")
+        with files.reading(self._path, KIND) as archive:
+            self._header = _header(archive)
+
+    def of_fit(self, described: dict[str, Any], epochs: int) -> Callable[[Run], None]:
+        """What puts a run where it was left; ValueError if it is of another fit, or has got further."""
+        there = self._header["fit"]
+        found: list[str] = []
+        for name in described:
+            if name not in DIGESTS:
+                found += _differences(name, described[name], there.get(name))
+        if not found:
+            found = [f"{what} differ" for name, what in DIGESTS.items() if described[name] != there.get(name)]
+        if found:
+            raise ValueError(f"{self._path} is the checkpoint of another fit: {'; '.join(found[:3])}")
+        if self._header["epoch"] > epochs:
+            raise ValueError(f"epochs is {epochs}; {self._path} has got to epoch {self._header['epoch']} already")
+        return functools.partial(_restore, self._path, described)
 
 
 def _header(archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -242,9 +255,12 @@ class Checkpoints:
     Attributes
     ----------
     every : epochs, or None.
+    fit : the description of the fit, before it begins.
     """
 
-    def __init__(self, path: Any, every: Any, described: dict[str, Any]) -> None:
+    fit: dict[str, Any]
+
+    def __init__(self, path: Any, every: Any) -> None:
         self._path = files.path_of(path, "checkpoint")
         files.refuse_unwritable(self._path)
         self.every = (
@@ -252,7 +268,6 @@ class Checkpoints:
             if every is None
             else checks.whole_number(every, "checkpoint_every", least=1, most=checks.MOST_EPOCHS)
         )
-        self._described = described
         self._start = self._when = time.perf_counter()
         self._epoch = 0
         self._written: tuple[int, str] | None = None
@@ -288,7 +303,7 @@ class Checkpoints:
         header = {
             "format": f"fastnn {KIND}",
             "version": VERSION,
-            "fit": self._described,
+            "fit": self.fit,
             "epoch": run.epochs,
             "seconds": run.seconds_before + time.perf_counter() - self._start,
             "learning_rate": run.learning_rate,

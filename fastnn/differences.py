@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks
+from fastnn.loss_kinds import Loss
 from fastnn.network import Sequential
 
 Doubles = npt.NDArray[np.float64]
@@ -17,13 +18,25 @@ Doubles = npt.NDArray[np.float64]
 def numerical_diff(f: Callable[[float], float], x: float, h: float = 1e-4) -> float:
     """The derivative of f at x by central differences: (f(x + h) - f(x - h))/(2h).
 
+    Parameters
+    ----------
+    f : takes a number and returns one.
+    x : a finite number.
+    h : half the distance of the two points, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not that.
+
     Examples
     --------
     >>> numerical_diff(lambda x: 0.01 * x**2 + 0.1 * x, 5)
     0.1999999999990898
     """
     _refuse_no_function(f)
-    return (f(x + h) - f(x - h)) / (2 * h)
+    point, step = checks.real_number(x, "x"), checks.real_number(h, "h", above=0.0)
+    return (f(point + step) - f(point - step)) / (2 * step)
 
 
 def numerical_gradient(f: Callable[[Any], float], x: Any, h: float = 1e-4) -> Doubles:
@@ -38,6 +51,11 @@ def numerical_gradient(f: Callable[[Any], float], x: Any, h: float = 1e-4) -> Do
     Returns
     -------
     An array like x. x itself is left as it was.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not that.
 
     Examples
     --------
@@ -63,6 +81,18 @@ def numerical_gradient(f: Callable[[Any], float], x: Any, h: float = 1e-4) -> Do
 def tangent_line(f: Callable[[float], float], x: float) -> Callable[[float], float]:
     """The straight line that touches f at x, as a function.
 
+    Its slope is that of ``numerical_diff``.
+
+    Parameters
+    ----------
+    f : takes a number and returns one.
+    x : a finite number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not that.
+
     Examples
     --------
     >>> line = tangent_line(lambda x: x**2, 1.0)
@@ -79,14 +109,14 @@ def _refuse_no_function(f: Any) -> None:
 
 
 def check_gradients(
-    net: Sequential, X: Any, y: Any = None, *, loss: str = "mse", sample_weight: Any = None, h: float = 1e-5
+    net: Sequential, X: Any, y: Any = None, *, loss: str | Loss = "mse", sample_weight: Any = None, h: float = 1e-5
 ) -> float:
     """How far ``loss_and_gradient`` is from central differences of the loss that ``evaluate`` reports.
 
     Parameters
     ----------
     net : left as it was. The differences are taken in float64, also for a float32 network.
-    X, y, loss, sample_weight : as ``Sequential.fit`` takes them.
+    X, y, loss, sample_weight : as ``Sequential.loss_and_gradient`` takes them.
     h : half the distance of the two points.
 
     Returns
@@ -95,6 +125,11 @@ def check_gradients(
     finite. A parameter whose gradient is less than a thousandth of the largest is measured against
     that thousandth, so that the rounding of numbers near 0 does not count. About 1e-7 and less is good
     (1e-4 in float32); kinks like relu's within h of 0 give more (A. Karpathy, notes for CS231n).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not that.
 
     Examples
     --------

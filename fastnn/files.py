@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import stat
 import tokenize
@@ -72,8 +73,10 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
 def remove_leftovers(path: str | PathLike[str]) -> None:
     """Remove what processes that were killed while they wrote ``path`` have left beside it."""
     target = _end_of_links(path)
+    # Not those of files whose names begin with this one's.
+    part = re.compile(rf"{re.escape(part_prefix(target))}\d+\.[0-9a-f]+{re.escape(PART_SUFFIX)}")
     for name in os.listdir(target.parent):
-        if name.startswith(part_prefix(target)) and name.endswith(PART_SUFFIX):
+        if part.fullmatch(name):
             with suppress(FileNotFoundError):
                 target.with_name(name).unlink()
 

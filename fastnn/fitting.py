@@ -23,6 +23,7 @@ from fastnn.progress import Bar, Log, is_terminal
 from fastnn.threads import allowed
 
 if TYPE_CHECKING:
+    from fastnn.checkpoints import Checkpoints, Resumption
     from fastnn.network import Sequential
     from fastnn.streams import Stream
 
@@ -135,6 +136,15 @@ def fit(
     >>> history.loss.tolist() == again.loss.tolist()
     True
     """
+    # What can be refused at once comes first: rows may take long to read.
+    every = None if log_every is None else checks.whole_number(log_every, "log_every", least=1)
+    watchers: list[training.Watcher] = []
+    if is_shown(verbose):
+        watchers.append(Bar(lines=every is None))
+    if every is not None:
+        watchers.append(Log(every))
+    called = callbacks_of(callbacks)
+    writer, resumption = _checkpoints(checkpoint, checkpoint_every, resume)
     asked = ask(
         self,
         X,
@@ -155,27 +165,18 @@ def fit(
         memory_limit=memory_limit,
     )
     options = asked.options
-    every = None if log_every is None else checks.whole_number(log_every, "log_every", least=1)
-    watchers: list[training.Watcher] = []
-    if is_shown(verbose):
-        watchers.append(Bar(lines=every is None))
-    if every is not None:
-        watchers.append(Log(every))
-    if checkpoint is None and checkpoint_every is not None:
-        raise ValueError(f"checkpoint_every is {checks.shown(checkpoint_every)}; a checkpoint is needed with it")
-    if checkpoint is not None or resume is not None:
+    if writer is not None or resumption is not None:
         from fastnn import checkpoints
 
         described = checkpoints.describe(
             self, asked.problem, asked.optimizer, asked.rows, asked.validation, options
         )
-        if resume is not None:
-            options = replace(options, resume=checkpoints.resumption(resume, described, options.epochs))
-        if checkpoint is not None:
-            writer = checkpoints.Checkpoints(checkpoint, checkpoint_every, described)
+        if resumption is not None:
+            options = replace(options, resume=resumption.of_fit(described, options.epochs))
+        if writer is not None:
+            writer.fit = described
             options = replace(options, pause_every=writer.every or 0)
             watchers.insert(0, writer)
-    called = callbacks_of(callbacks)
     if called:
         options = replace(options, pause_every=1)
         watchers.append(Callbacks(self, called, lambda task, record: training.named_values(task, options, record)))
@@ -189,6 +190,18 @@ def fit(
         )
     assert self.history is not None
     return self.history
+
+
+def _checkpoints(path: Any, every: Any, resume: Any) -> tuple[Checkpoints | None, Resumption | None]:
+    """What writes to a path, and what has read the file to go on from; None where there is none."""
+    if path is None and every is not None:
+        raise ValueError(f"checkpoint_every is {checks.shown(every)}; a checkpoint is needed with it")
+    if path is None and resume is None:
+        return None, None
+    from fastnn import checkpoints
+
+    writer = None if path is None else checkpoints.Checkpoints(path, every)
+    return writer, None if resume is None else checkpoints.Resumption(resume)
 
 
 def rows_or_stream(

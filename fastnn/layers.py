@@ -505,8 +505,7 @@ class LayerNormalization(Layer):
     def copy(self) -> LayerNormalization:
         """A new layer, of no network yet, that begins with this one's gain and bias."""
         new = LayerNormalization(self.epsilon, trainable=self.trainable)
-        if self.is_built:
-            new._given = self.gain.copy(), self.bias.copy()
+        new._given = (self.gain.copy(), self.bias.copy()) if self.is_built else self._given
         return new
 
     def describe(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -435,5 +436,13 @@ def _warn(diverged: Sequence[int], count: int) -> None:
             f"the loss of {len(diverged)} of {count} networks was no longer finite (networks {named}); they keep "
             "their last finite parameters. Try smaller learning rates, or scale inputs and targets to about 1",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=_level_outside(),
         )
+
+
+def _level_outside() -> int:
+    """The stack level, for a warning of the caller, of the code that called fastnn, maybe by ``Ensemble.fit``."""
+    level, frame = 0, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        level, frame = level + 1, frame.f_back
+    return level + 1

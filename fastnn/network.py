@@ -193,7 +193,10 @@ class Sequential:
 
     @property
     def parameters(self) -> Array:
-        """(P,) all weights and biases, a view. Assigning copies numbers into it."""
+        """(P,) all weights and biases, a view. Assigning copies numbers into it.
+
+        Of ``net.parameters -= step`` only the copying is checked: NumPy has written into the view before.
+        """
         return self._parameters
 
     @parameters.setter

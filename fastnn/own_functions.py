@@ -129,6 +129,11 @@ def _checked(value: Any, derivative: Any, name: Any, known: Any) -> tuple[Functi
             raise ValueError(
                 f"{argument} is {function.__name__}, which prints; compiled code has nowhere to print to"
             )
+        if function is not None and function.__code__.co_kwonlyargcount:
+            raise ValueError(
+                f"{argument} is {function.__name__}, which has arguments that can be given by name only; "
+                "compiled code gives them by place"
+            )
         found.append(function)
     if name is None:
         name = found[0].__name__
@@ -202,8 +207,8 @@ def _kernel(pattern: Any, slope: Any, value: Function, derivative: Function | No
     scope["derivative"] = kernel(found)
     made = kernel(types.FunctionType(pattern.__code__, scope, pattern.__name__))
     prints = [_fingerprint(function) for function in (value, derivative) if function is not None]
-    label = None if None in prints else " ".join(map(str, prints))
-    parts.describe(made, parts.Own(what, label))
+    digest, told = " ".join(digest for digest, _ in prints), all(told for _, told in prints)
+    parts.describe(made, parts.Own(what, digest, told))
     return made
 
 
@@ -215,24 +220,26 @@ def _numbers_to_number(function: Function) -> Any:
     )
 
 
-def _fingerprint(function: Any) -> str | None:
-    """What a function computes, as a digest; None if that hangs on more than numbers and well-known modules."""
+def _fingerprint(function: Any) -> tuple[str, bool]:
+    """(a digest of what a function computes, whether that hangs on nothing but numbers and well-known modules)."""
     code = function.__code__
-    seen: list[Any] = [code.co_code.hex(), code.co_varnames, code.co_argcount]
-    for constant in code.co_consts:
-        if not isinstance(constant, (int, float, str, bool, type(None))):
-            return None
-        seen.append(constant)
-    values = [(name, function.__globals__[name]) for name in code.co_names if name in function.__globals__]
+    seen: list[Any] = [
+        code.co_code.hex(),
+        code.co_varnames,
+        code.co_argcount,
+        code.co_names,
+    ]
+    told = True
+    values = [("a constant", constant) for constant in code.co_consts]
+    values += [(name, function.__globals__[name]) for name in code.co_names if name in function.__globals__]
     cells = function.__closure__ or ()
     values += [(name, cell.cell_contents) for name, cell in zip(code.co_freevars, cells, strict=True)]
-    seen.append(code.co_names)
-    seen.append(function.__defaults__)
+    values += [("a default", default) for default in function.__defaults__ or ()]
     for name, found in values:
-        if isinstance(found, (int, float)):
+        if found is None or isinstance(found, (int, float, str)):
             seen.append((name, found))
         elif found is math or found is np or getattr(found, "__module__", None) in ("math", "numpy"):
             seen.append((name, getattr(found, "__name__", "")))
         else:
-            return None
-    return hashlib.sha256(repr(seen).encode()).hexdigest()
+            told = False
+    return hashlib.sha256(repr(seen).encode()).hexdigest(), told

@@ -333,7 +333,8 @@ class Own:
     """What is to be known of a kernel that is not the project's."""
 
     name: str  # for people
-    label: str | None  # what it computes; None: it cannot be told, and so not be kept on disk
+    digest: str  # of what it computes,
+    told: bool  # if that is all that it hangs on; else it is not kept on disk
 
 
 _own: dict[Any, Own] = {}
@@ -344,13 +345,18 @@ def describe(kernel: Any, own: Own) -> None:
     _own[kernel] = own
 
 
+def digest_of(kernel: Any) -> str:
+    """What can be told of what a kernel computes that is not the project's; "" of the project's."""
+    return _own[kernel].digest if kernel in _own else ""
+
+
 def _name(kernel: Any) -> str:
     return _own[kernel].name if kernel in _own else str(kernel.__name__).replace("_", " ")
 
 
 def _made(pattern: Callable[[str], Callable[..., Any]], kernel: Any, dtype: np.dtype[Any]) -> int:
     own = _own.get(kernel)
-    of_kernel = f"{kernel.__module__} {_name(kernel)}" if own is None else own.label
+    of_kernel = f"{kernel.__module__} {_name(kernel)}" if own is None else own.digest
     label = f"{compiled.digest_of_sources()} {of_kernel}"
     blank: Any = pattern(label)
     scope = {**blank.__globals__, "function": kernel}
@@ -377,7 +383,7 @@ def _made(pattern: Callable[[str], Callable[..., Any]], kernel: Any, dtype: np.d
         made = compiled.kept_on_disk(make)
     else:
         try:
-            made = make() if own.label is None else compiled.kept_on_disk(make)
+            made = compiled.kept_on_disk(make) if own.told else make()
         except Exception as error:  # Numba raises many kinds for what it cannot compile
             raise ValueError(f"{own.name} cannot be compiled: {_reason(error)}. {ALLOWED}") from None
     _alive.append(made)

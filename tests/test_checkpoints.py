@@ -422,10 +422,12 @@ def test_diverged_in_an_epochs_first_update_leaves_no_file(path, rng):
 
 
 def test_leftovers_of_killed_processes_are_removed(path, rng):
-    for name in (".run.npz.123.part", ".run.npz.4567.part", ".run2.npz.5.part", "run.npz.part"):
+    own = [".run.npz.123.0a1b2c3d.part", ".run.npz.4567.89abcdef.part"]
+    others = [".run.npz.npz.5.0a1b2c3d.part", ".run2.npz.5.0a1b2c3d.part", "run.npz.part"]
+    for name in own + others:
         path.with_name(name).write_bytes(b"half")
     network().fit(*rows(rng), epochs=2, checkpoint=path)
-    assert sorted(os.listdir(path.parent)) == [".run2.npz.5.part", "run.npz", "run.npz.part"]
+    assert sorted(os.listdir(path.parent)) == sorted([*others, "run.npz"])
 
 
 def test_full_disk(path, rng, monkeypatch):
@@ -498,6 +500,22 @@ def refused(net, data, path, match, kind=ValueError, **options):
 )
 def test_another_fit(checkpoint, data, options, match):
     refused(network(), data, checkpoint, match, **options)
+
+
+def test_own_functions_of_the_same_name(path, data):
+    def loss(power):
+        return fastnn.own_loss(lambda p, t: abs(p - t) ** power, name="mine")
+
+    def layers(slope):
+        bent = fastnn.own_activation(lambda z: max(z, slope * z), name="bent")
+        return [fastnn.Dense(6, bent), fastnn.Dense(1)]
+
+    net, options = network(layers=layers(0.1)), {"loss": loss(2.0)}
+    net.fit(*data, **FIT | options | {"resume": None, "epochs": 3, "checkpoint": path})
+    refused(network(layers=layers(0.1)), data, path, "own activations or the own loss differ", loss=loss(1.5))
+    refused(network(layers=layers(0.2)), data, path, "own activations or the own loss differ", **options)
+    again = network(layers=layers(0.1)).fit(*data, **FIT | {"loss": loss(2.0), "resume": path, "epochs": 4})
+    assert again.epochs == 4
 
 
 def test_schedules_that_look_alike(path, data):

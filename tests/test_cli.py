@@ -416,7 +416,7 @@ def test_numbers_are_learnt_saved_and_predicted(pandas, run, file, tmp_path, sca
 @pytest.mark.parametrize("hidden", [[], [5]])
 def test_folded_scales_change_no_prediction(rng, hidden):
     rows, y = rng.normal([1e3, -2.0, 7.0], [10.0, 1e-3, 0.0], (20, 3)), rng.normal(500.0, 40.0, 20)
-    of_inputs, of_target = scaling.Scale(rows), scaling.Scale(y)
+    of_inputs, of_target = (scaling.Scale(values, np.dtype(np.float64)) for values in (rows, y))
     scaled = of_inputs.scaled(rows)
     assert_allclose(scaled.mean(axis=0), 0, atol=1e-10)
     assert_allclose(scaled.std(axis=0), [1, 1, 0], rtol=1e-10)
@@ -763,6 +763,13 @@ def test_mistakes_are_told_in_a_sentence(run, arguments, message):
         ("x,y\n1,a\n2,b\n3,c\n", "--target y --loss binary_cross_entropy", "is for two classes"),
         ("x,y\n" + "".join(f"{i},n{i}\n" for i in range(30)), "--target y", "different in each of its 30 rows"),
         ("x,y\n1e300,1.5\n-1e300,2.5\n", "--target y", "too large to be scaled"),
+        (
+            "x,y\n1e39,1.5\n2e39,2.5\n",
+            "--target y --dtype float32",
+            "holds 2e+39, which is too large",
+        ),
+        ("x,y\n1e-39,1.5\n2e-39,2.5\n", "--target y --dtype float32", "deviation 5e-40, which is too little"),
+        ("x,y\n1.5,1e-39\n2.5,2e-39\n", "--target y --dtype float32", "deviation 5e-40, which is too little"),
         ("x,y\n1,2\n", "--target y --density 3", "--density is for the circle"),
     ],
 )

@@ -398,6 +398,9 @@ class OfAnotherLibrary:
         (lambda net: fastnn.LBFGS(evaluations=10**400), ValueError, "evaluations is 10+"),
         (lambda net: fastnn.check_gradients(5, GOOD_X, GOOD_Y), TypeError, "net is 5; a network"),
         (lambda net: fastnn.numerical_diff(3, 3.0), TypeError, "f is 3; a function"),
+        (lambda net: fastnn.numerical_diff(abs, "3"), TypeError, "x is '3'; a finite number is needed"),
+        (lambda net: fastnn.numerical_diff(abs, 3.0, h=0), ValueError, "h is 0; a finite number above 0"),
+        (lambda net: fastnn.tangent_line(abs, np.inf), ValueError, "x is inf; a finite number is needed"),
         (lambda net: fastnn.numerical_gradient(3, [3.0]), TypeError, "f is 3; a function"),
         (lambda net: net.fit(GOOD_X, GOOD_Y, metrics=b"mae"), TypeError, "metrics is b'mae'; a list of names"),
         (

@@ -266,6 +266,13 @@ def diverging(count=4):
     return nets, each([fastnn.SGD(1e200 if i in (1, 3) else 0.01) for i in range(count)])
 
 
+def test_the_warning_points_at_the_caller():
+    nets, optimizers = diverging()
+    with pytest.warns(RuntimeWarning) as warned:
+        fastnn.Ensemble(nets).fit(X, Y, epochs=EPOCHS, optimizer=optimizers)
+    assert warned[0].filename == __file__
+
+
 def test_diverged_ones_beside_the_others():
     nets, optimizers = diverging()
     with pytest.warns(RuntimeWarning) as warned:

@@ -159,6 +159,25 @@ def test_an_array_from_around(rng):
     assert_array_equal(net.predict([[3.0], [4.0]]), [[6.0], [8.0]])
 
 
+def test_functions_that_differ_in_their_defaults_alone():
+    """Long arrays look alike when they are printed."""
+
+    def with_default(table):
+        def scaled(z, t=table):
+            return z * t[1000]
+
+        return fastnn.own_activation(scaled)
+
+    def predicted(activation):
+        net = fastnn.Sequential([fastnn.Dense(1, activation)], inputs=1, initializer=1.0)
+        return net.predict([[3.0], [4.0]]).tolist()
+
+    one, other = np.zeros(2000), np.zeros(2000)
+    one[1000], other[1000] = 0.5, 2.0
+    assert predicted(with_default(one)) == [[1.5], [2.0]]
+    assert predicted(with_default(other)) == [[6.0], [8.0]]
+
+
 def test_numpy_functions(rng):
     p = problem(rng, (3, 6, 2), 9)
     net = with_hidden(p, own_activation(lambda z: np.tanh(z), lambda z: 1.0 - np.tanh(z) ** 2, name="by_numpy"))

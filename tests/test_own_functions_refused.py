@@ -49,6 +49,14 @@ def test_wrong_derivative_of_a_loss():
     two_sentences(caught)
 
 
+def test_arguments_by_name_only():
+    def scaled(z, *, by=2.0):
+        return by * z
+
+    with pytest.raises(ValueError, match="value is scaled, which has arguments that can be given by name only"):
+        own_activation(scaled)
+
+
 def test_kinks_are_no_faults():
     own_activation(my_relu, my_relu_slope)
     own_loss(lambda p, t: abs(p - t), lambda p, t: math.copysign(1.0, p - t) if p != t else 0.0, name="distance")

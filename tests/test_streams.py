@@ -85,6 +85,25 @@ class Blocks:
             first, i = stop, i + 1
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"log_every": 0},
+        {"verbose": 3},
+        {"callbacks": 3},
+        {"checkpoint_every": 3},
+        {"checkpoint": "no/such/folder/run.npz"},
+        {"checkpoint": "run.npz", "checkpoint_every": 0},
+        {"resume": "no such file.npz"},
+    ],
+)
+def test_what_can_be_refused_at_once_is_refused_before_blocks_are_read(rows, options):
+    blocks = Blocks(*rows)
+    with pytest.raises((TypeError, ValueError, OSError)):
+        new_net().fit(blocks, **options)
+    assert blocks.passes == 0
+
+
 # The same bits --------------------------------------------------------------------------------------
 
 WAYS = {

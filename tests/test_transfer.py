@@ -244,6 +244,13 @@ def test_layers_of_a_trained_network_go_into_a_new_one(rows):
     assert net.history.loss[-1] < net.history.loss[0]
 
 
+def test_a_copy_of_a_copy_has_the_parameters(rows):
+    one = four()
+    one.fit(*rows, epochs=2, optimizer=SGD(0.1))
+    two = fastnn.Sequential([layer.copy().copy() for layer in one.layers], inputs=3)
+    assert_array_equal(one.parameters, two.parameters)
+
+
 def test_a_copy_has_parameters_of_its_own(rows):
     one = four()
     two = fastnn.Sequential([layer.copy() for layer in one.layers], inputs=3)

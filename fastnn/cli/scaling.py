@@ -12,20 +12,34 @@ if TYPE_CHECKING:
 
 Doubles = npt.NDArray[np.float64]
 
+ROOM_FOR_WEIGHTS = 1e-6  # of the greatest number: what weights, once scaling is folded into them, are below
+
 
 class Scale:
-    """Mean and deviation of each column of numbers (n,) or (n, columns)."""
+    """Mean and deviation of each column of numbers (n,) or (n, columns), for a network of a dtype.
 
-    def __init__(self, values: Doubles) -> None:
+    ValueError for columns so large or small that a network that takes them as they are might not hold its weights.
+    """
+
+    def __init__(self, values: Doubles, dtype: np.dtype[Any]) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             self.mean: Any = values.mean(axis=0)
             deviation: Any = values.std(axis=0)
-        if not np.isfinite(deviation).all():
+        most = ROOM_FOR_WEIGHTS * float(np.finfo(dtype).max)
+        greatest = float(np.abs(values).max())
+        if greatest > most or not np.isfinite(deviation).all():
             raise ValueError(
-                "the table holds numbers that are too large to be scaled; divide them by some power of 10"
+                f"the table holds {greatest:g}, which is too large to be scaled for {dtype}; divide such columns "
+                "by some power of 10"
             )
         # A column that is constant (up to the rounding of its mean) becomes 0, and weighs 0 once it is folded.
         self.deviation: Any = np.where(deviation <= 1e-12 * np.abs(self.mean), np.inf, deviation)
+        least = float(np.min(self.deviation))
+        if least < 1.0 / most:
+            raise ValueError(
+                f"the table holds a column of standard deviation {least:.3g}, which is too little to be scaled "
+                f"for {dtype}; multiply it by some power of 10"
+            )
 
     def scaled(self, values: Doubles) -> Doubles:
         """(x - mean)/deviation."""

@@ -68,12 +68,12 @@ def run(options: argparse.Namespace) -> int:
     if options.loss == "focal" and not one_output and classes is not None:
         t = np.eye(len(classes))[y]  # it takes shares, not labels
     if options.scale:
-        of_inputs = scaling.Scale(rows)
+        of_inputs = scaling.Scale(rows, net.dtype)
         X = of_inputs.scaled(rows)
         which = "inputs and target" if scales_target else "inputs"
         about.append(f"Scaling   {which} to mean 0 and deviation 1; the trained network takes them as they are")
     if scales_target:
-        of_target = scaling.Scale(y)
+        of_target = scaling.Scale(y, net.dtype)
         t = of_target.scaled(y)
 
     status = job.train(options, about, net, X, t)
