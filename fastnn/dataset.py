@@ -21,6 +21,21 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Format:
+    """What a network and its loss ask of rows."""
+
+    features: int
+    outputs: int
+    loss: Loss
+    dtype: np.dtype[Any]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row, with a weight."""
+        return (self.features + self.outputs + 1) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
 class Rows:
     """Checked rows of one dtype: X (n, F), targets (n, K) of the loss, weights (n,) or None.
 
@@ -165,33 +180,15 @@ class Tiles:
                 self._weights[tile, :, rest:] = 0
 
 
-@dataclass(frozen=True)
-class Use:
-    """What rows are for, as far as it says how they may be held.
-
-    Attributes
-    ----------
-    mini_batches : they are; without them, all rows are one batch.
-    shuffled : mini-batches are drawn in a new order each epoch.
-    beside : how many bytes are taken beside so many rows.
-    in_memory : why they may not be read bit by bit; "" if they may.
-    """
-
-    mini_batches: bool = False
-    shuffled: bool = False
-    beside: Callable[[int], int] = lambda rows: 0
-    in_memory: str = ""
-
-
 def columns_of(plan: Plan) -> tuple[int, int]:
     """(features, outputs) of a row."""
     return int(plan.numbers[layout.INPUTS]), int(plan.numbers[layout.OUTPUTS])
 
 
-def rows_for(loss: Loss, X: Array, y: Any, weights: Array | None, outputs: int, name: str = "y") -> Rows:
-    """Checked rows X and weights, with targets y as a loss of so many outputs takes them."""
-    given = loss.targets(y, len(X), outputs, X.dtype, name)
-    targets = loss.smoothed(given)
+def rows_for(wanted: Format, X: Array, y: Any, weights: Array | None, name: str = "y") -> Rows:
+    """Rows of checked X and weights, with targets y as the loss takes them."""
+    given = wanted.loss.targets(y, len(X), wanted.outputs, X.dtype, name)
+    targets = wanted.loss.smoothed(given)
     return Rows(X, targets, weights, None if targets is given else given)
 
 
@@ -225,7 +222,7 @@ class Kept:
         return self._once((id(rows), plan.tile, plan.stride), lambda: rows.packed(plan), rows)
 
 
-BY_VALUE = (bool, int, float, str, type(None), np.dtype, Loss)
+BY_VALUE = (bool, int, float, str, type(None), np.dtype, Loss, Format)
 
 
 class Dataset(Kept):
@@ -273,39 +270,30 @@ class Dataset(Kept):
         weighted = "" if self.sample_weight is None else ", weighted"
         return f"Dataset({len(self)} rows, {self.X.shape[1]} features{weighted})"
 
-    def rows(self, features: int, outputs: int, loss: Loss, dtype: np.dtype[Any]) -> Rows:
-        """Checked for a network and a loss."""
+    def rows(self, wanted: Format) -> Rows:
+        """Its rows, checked for a network and a loss."""
 
         def checked() -> Rows:
-            X = checks.matrix(self.X, "X", dtype, features)
-            weights = checks.sample_weights(self.sample_weight, len(X), dtype)
-            return rows_for(loss, X, self.y, weights, outputs)
+            return _checked(self.X, self.y, self.sample_weight, wanted)
 
-        return self._once((features, outputs, loss.of_targets, dtype), checked, None)
+        return self._once((wanted.features, wanted.outputs, wanted.loss.of_targets, wanted.dtype), checked, None)
 
 
-def rows_of(
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    loss: Loss,
-    inputs: int,
-    outputs: int,
-    dtype: np.dtype[Any],
-    names: tuple[str, str, str] = ("X", "y", "sample_weight"),
-) -> tuple[Rows, Dataset | None]:
-    """Checked rows for a loss and a network of so many inputs and outputs; and the Dataset they are from."""
+def rows_of(X: Any, y: Any, sample_weight: Any, wanted: Format) -> tuple[Rows, Dataset | None]:
+    """Checked rows, and the Dataset they are from, if they are from one."""
     if isinstance(X, Dataset):
         if y is not None or sample_weight is not None:
-            raise TypeError(
-                f"{names[0]} is a Dataset, which has its own y and sample_weight; they cannot be given too"
-            )
-        return X.rows(inputs, outputs, loss, dtype), X
+            raise TypeError("X is a Dataset, which has its own y and sample_weight; they cannot be given too")
+        return X.rows(wanted), X
     if y is None:
-        raise TypeError(f"{names[1]} is missing; targets are needed, or a Dataset in place of X and y")
-    matrix = checks.matrix(X, names[0], dtype, inputs)
-    weights = checks.sample_weights(sample_weight, len(matrix), dtype)
-    return rows_for(loss, matrix, y, weights, outputs), None
+        raise TypeError("y is missing; targets are needed, or a Dataset in place of X and y")
+    return _checked(X, y, sample_weight, wanted), None
+
+
+def _checked(X: Any, y: Any, sample_weight: Any, wanted: Format) -> Rows:
+    matrix = checks.matrix(X, "X", wanted.dtype, wanted.features)
+    weights = checks.sample_weights(sample_weight, len(matrix), wanted.dtype)
+    return rows_for(wanted, matrix, y, weights)
 
 
 def _own(array: Array, given: Any) -> Array:

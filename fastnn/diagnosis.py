@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import checks, findings, training
-from fastnn.dataset import Rows
+from fastnn.dataset import Rows, rows_of
 from fastnn.findings import figure, percent
 from fastnn.inspection import LayerDiagnosis as LayerDiagnosis
 from fastnn.inspection import inspect, norm, reach_of
@@ -125,7 +125,7 @@ def _diagnosis(
 ) -> Diagnosis:
     rate = None if learning_rate is None else checks.real_number(learning_rate, "learning_rate", above=0.0)
     problem = net.problem(loss)
-    rows = net.rows(X, y, sample_weight, problem.loss)[0].counting()
+    rows = rows_of(X, y, sample_weight, net.format(problem.loss))[0].counting()
     value, gradient = training.gradient(problem, net.parameters, rows)
     found = inspect(net, rows.X, gradient)
     last = net.layers[-1]

@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastnn import checks, splits, training
 from fastnn.callbacks import Callbacks, EarlyStopping, callbacks_of
-from fastnn.dataset import Dataset, Kept, Rows, Use, rows_of
+from fastnn.dataset import Dataset, Format, Kept, Rows, rows_of
 from fastnn.history import History
 from fastnn.loss_kinds import Loss
 from fastnn.optimizers import Optimizer, optimizer_of
@@ -204,31 +202,10 @@ def _checkpoints(path: Any, every: Any, resume: Any) -> tuple[Checkpoints | None
     return writer, None if resume is None else checkpoints.Resumption(resume)
 
 
-def rows_or_stream(
-    net: Sequential,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    loss: Loss,
-    memory_limit: Any,
-    use: Use,
-) -> tuple[Rows | Stream, Dataset | None]:
-    """Checked rows, and the Dataset they are from, or a stream of rows; see ``streams.rows_of``."""
-    limit = None if memory_limit is None else checks.byte_count(memory_limit, "memory_limit")
-    if limit is None and (y is not None or isinstance(X, Dataset)):
-        return net.rows(X, y, sample_weight, loss)
-    from fastnn import streams
-
-    return streams.rows_of(net, X, y, sample_weight, loss, limit, use)
-
-
-def _bytes_beside(
-    net: Sequential, names: Any, validation_data: Any, validation_split: Any, loss: Loss, rows: int
-) -> int:
+def _bytes_beside(wanted: Format, names: Any, validation_data: Any, validation_split: Any, rows: int) -> int:
     """What a fit keeps beside its rows: what metrics compare, validation rows, and a split's copies."""
     from fastnn import streams
 
-    wanted = streams.Wanted(net.inputs, net.outputs, loss, net.dtype)
     needed = 0 if validation_split is None else rows * wanted.row_bytes
     apart = 0
     if isinstance(validation_data, Dataset):
@@ -244,7 +221,7 @@ def _bytes_beside(
         return needed
     from fastnn.metrics import metrics_of
 
-    work = max(metric.work_size(max(rows, apart), outputs=net.outputs) for metric in metrics_of(names))
+    work = max(metric.work_size(max(rows, apart), outputs=wanted.outputs) for metric in metrics_of(names))
     return needed + streams.compared_bytes(rows + apart, wanted) + 8 * work
 
 
@@ -302,35 +279,30 @@ def ask(
             f"class_weight is {checks.shown(class_weight)} and batch_size 1: a batch's loss is the weighted "
             "mean of its rows, and of a single row no weight makes a difference; larger batches are needed"
         )
-    shape = net.inputs, net.outputs, net.dtype
+    wanted = net.format(problem.loss)
     rows: Rows | Stream
     if kept is not None:
-        rows, dataset = kept.once(rows_of, X, y, sample_weight, problem.loss, *shape)
+        rows, dataset = kept.once(rows_of, X, y, sample_weight, wanted)
     else:
+        from fastnn import streams
+
         kept = Kept()
 
         def beside(count: int) -> int:
-            return _bytes_beside(net, metrics, validation_data, validation_split, problem.loss, count)
+            return _bytes_beside(wanted, metrics, validation_data, validation_split, count)
 
         in_memory = ""
         if validation_split is not None:
             in_memory = "validation_split is for rows in memory; validation_data can be given instead"
         if class_weight is not None:
             in_memory = "class_weight is for rows in memory; sample_weight can be given instead"
-        rows, dataset = rows_or_stream(
-            net,
-            X,
-            y,
-            sample_weight,
-            problem.loss,
-            memory_limit,
-            Use(rows_of_batch is not None, shuffled, beside, in_memory),
-        )
+        use = streams.Use(rows_of_batch is not None, shuffled, beside, in_memory)
+        rows, dataset = streams.rows_of(X, y, sample_weight, wanted, memory_limit, use)
     validation = None
     if validation_data is not None and validation_split is not None:
         raise ValueError("validation_data and validation_split are both given; one of them is needed")
     if validation_data is not None:
-        validation = kept.once(_validation_rows, validation_data, problem.loss, *shape)
+        validation = kept.once(_validation_rows, validation_data, wanted)
     if validation_split is not None and isinstance(rows, Rows):
         share = checks.real_number(validation_split, "validation_split", above=0.0, below=1.0)
         rows, validation = kept.once(splits.split, rows, share, problem.loss, own_seed)
@@ -407,17 +379,17 @@ def _refuse_optimizer(net: Sequential, optimizer: Optimizer, batch_size: int | N
             )
 
 
-def _validation_rows(given: Any, loss: Loss, inputs: int, outputs: int, dtype: np.dtype[Any]) -> Rows:
+def _validation_rows(given: Any, wanted: Format) -> Rows:
     """Checked, from (X, y), (X, y, sample_weight) or a Dataset."""
     if isinstance(given, Dataset):
-        return rows_of(given, None, None, loss, inputs, outputs, dtype)[0]
+        return given.rows(wanted)
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) not in (2, 3):
         raise TypeError(
             f"validation_data is {checks.shown(given)}; (X, y), (X, y, sample_weight) or a Dataset is needed"
         )
     X, y, *weight = given
     with _said_of_validation():
-        return rows_of(X, y, weight[0] if weight else None, loss, inputs, outputs, dtype)[0]
+        return rows_of(X, y, weight[0] if weight else None, wanted)[0]
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ from numba.extending import typeof_impl
 
 from fastnn import checks, files, inference, memory, training
 from fastnn.activations import Activation
-from fastnn.dataset import Dataset, Rows, Use, rows_of
-from fastnn.fitting import fit, rows_or_stream
+from fastnn.dataset import Dataset, Format, Rows, rows_of
+from fastnn.fitting import fit
 from fastnn.handles import Handle
 from fastnn.history import History
 from fastnn.inference import InferenceCache, OneRow
@@ -413,16 +413,9 @@ class Sequential:
         problem.loss.part(problem.output, self.outputs)
         return problem
 
-    def rows(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        loss: Loss,
-        names: tuple[str, str, str] = ("X", "y", "sample_weight"),
-    ) -> tuple[Rows, Dataset | None]:
-        """Checked rows for a loss, and the Dataset they are from, if they are."""
-        return rows_of(X, y, sample_weight, loss, self.inputs, self.outputs, self.dtype, names)
+    def format(self, loss: Loss) -> Format:
+        """What it asks of rows, with a loss."""
+        return Format(self.inputs, self.outputs, loss, self.dtype)
 
     def evaluate(
         self,
@@ -462,7 +455,10 @@ class Sequential:
             return found  # type: ignore[no-any-return]
         from_environment()  # refused here, whether the rows are worth more than one thread or not
         problem = self.problem(loss)
-        rows, dataset = rows_or_stream(self, X, y, sample_weight, problem.loss, memory_limit, Use())
+        from fastnn import streams
+
+        wanted = self.format(problem.loss)
+        rows, dataset = streams.rows_of(X, y, sample_weight, wanted, memory_limit, streams.Use())
         return training.evaluate(problem, self._parameters, rows, dataset)
 
     def loss_and_gradient(
@@ -502,7 +498,7 @@ class Sequential:
             return found  # type: ignore[no-any-return]
         from_environment()  # as in ``evaluate``
         problem = self.problem(loss)
-        rows, dataset = self.rows(X, y, sample_weight, problem.loss)
+        rows, dataset = rows_of(X, y, sample_weight, self.format(problem.loss))
         return training.gradient(problem, self._parameters, rows, dataset)
 
     def _pass(self, what: int, data: Dataset, loss: str | Loss) -> Any:
@@ -511,7 +507,7 @@ class Sequential:
         if kept is None:
             from_environment()  # as in ``evaluate``
             problem = self.problem(loss)
-            rows, _ = self.rows(data, None, None, problem.loss)
+            rows = data.rows(self.format(problem.loss))
             kept = self._kept.new(
                 what, loss, data, training.whole_pass(problem, self._parameters, rows, what, data)
             )

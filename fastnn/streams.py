@@ -13,21 +13,17 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import checks, memory
+from fastnn import checks, dataset, memory
 from fastnn.arrays import aligned
-from fastnn.dataset import Data, Dataset, Rows, Tiles, Use, columns_of, rows_for
+from fastnn.dataset import Data, Dataset, Format, Rows, Tiles, columns_of, rows_for
 from fastnn.kernels import layout
-from fastnn.loss_kinds import Loss
 from fastnn.plan import Plan
 from fastnn.threads import started
-
-if TYPE_CHECKING:
-    from fastnn.network import Sequential
 
 Array = npt.NDArray[Any]
 
@@ -54,21 +50,6 @@ Blocks: TypeAlias = Generator[Block, None, None]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a network asks of rows."""
-
-    features: int
-    outputs: int
-    loss: Loss
-    dtype: np.dtype[Any]
-
-    @property
-    def row_bytes(self) -> int:
-        """Of one, with a weight."""
-        return (self.features + self.outputs + 1) * self.dtype.itemsize
-
-
-@dataclass(frozen=True)
 class Found:
     """What a first pass has found: how many rows, how many of a weight above 0, and whether they have weights."""
 
@@ -89,7 +70,7 @@ class Stream:
 
     in_place = False
 
-    def __init__(self, blocks: Callable[[], Blocks], wanted: Wanted, limit: int | None) -> None:
+    def __init__(self, blocks: Callable[[], Blocks], wanted: Format, limit: int | None) -> None:
         self._blocks = blocks
         self._wanted = wanted
         self.limit = limit
@@ -223,7 +204,7 @@ class Stream:
             weights = None
             if block.weights is not None:
                 weights = checks.row_weights(block.weights[part], len(X), wanted.dtype, f"sample_weight{cut}")
-            return rows_for(wanted.loss, X, block.y[part], weights, wanted.outputs, f"y{cut}")
+            return rows_for(wanted, X, block.y[part], weights, f"y{cut}")
 
     def _first_pass(self) -> Found:
         rows = counting = 0
@@ -298,7 +279,7 @@ def _is_table(value: Any) -> bool:
         return True
 
 
-def of_blocks(blocks: Iterable[Any], wanted: Wanted, limit: int | None) -> Stream:
+def of_blocks(blocks: Iterable[Any], wanted: Format, limit: int | None) -> Stream:
     """A stream of blocks (X, y) or (X, y, sample_weight)."""
 
     def read() -> Blocks:
@@ -327,7 +308,7 @@ def block_of(where: str, X: Any, y: Any, weights: Any = None) -> Block:
     return Block(rows, found[0], found[1] if weights is not None else None, where)
 
 
-def of_arrays(block: Block, wanted: Wanted, limit: int) -> Stream:
+def of_arrays(block: Block, wanted: Format, limit: int) -> Stream:
     """A stream of the rows of arrays."""
 
     def read() -> Blocks:
@@ -336,7 +317,7 @@ def of_arrays(block: Block, wanted: Wanted, limit: int) -> Stream:
     return Stream(read, wanted, limit)
 
 
-def copied_bytes(block: Block, wanted: Wanted) -> int:
+def copied_bytes(block: Block, wanted: Format) -> int:
     """What the arrays take that have to be made of those given before they can be packed."""
 
     def copied(array: Array | None, columns: int) -> int:
@@ -351,77 +332,96 @@ def copied_bytes(block: Block, wanted: Wanted) -> int:
     return copied(block.X, wanted.features) + targets + copied(block.weights, 1)
 
 
-def packed_bytes(rows: int, wanted: Wanted) -> int:
+def packed_bytes(rows: int, wanted: Format) -> int:
     """What rows take in tiles, at most: with a weight each, and room for one register more than eight at least."""
     return rows * wanted.row_bytes * 9 // 8
 
 
-def compared_bytes(rows: int, wanted: Wanted) -> int:
+def compared_bytes(rows: int, wanted: Format) -> int:
     """What metrics keep of rows, at most: predictions, targets and weights, labels, and the rows of weight 0."""
     return rows * (3 * wanted.outputs + 4) * wanted.dtype.itemsize
 
 
+@dataclass(frozen=True)
+class Use:
+    """What rows are for, as far as it says how they may be held.
+
+    Attributes
+    ----------
+    mini_batches : they are; without them, all rows are one batch.
+    shuffled : mini-batches are drawn in a new order each epoch.
+    beside : how many bytes are taken beside so many rows.
+    in_memory : why they may not be read bit by bit; "" if they may.
+    """
+
+    mini_batches: bool = False
+    shuffled: bool = False
+    beside: Callable[[int], int] = lambda rows: 0
+    in_memory: str = ""
+
+
 def rows_of(
-    net: Sequential,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    loss: Loss,
-    limit: int | None,
-    use: Use,
+    X: Any, y: Any, sample_weight: Any, wanted: Format, memory_limit: Any, use: Use
 ) -> tuple[Rows | Stream, Dataset | None]:
     """Checked rows, and the Dataset they are from; or a stream, if they are blocks, or too great to be packed."""
-    wanted = Wanted(net.inputs, net.outputs, loss, net.dtype)
-    if y is None and not isinstance(X, Dataset) and are_blocks(X):
+    limit = None if memory_limit is None else checks.byte_count(memory_limit, "memory_limit")
+    if y is None and not isinstance(X, Dataset):
+        if not are_blocks(X):
+            raise TypeError(
+                "y is missing; targets are needed, or in place of X and y a Dataset or blocks: an iterable of "
+                "(X, y) or (X, y, sample_weight)"
+            )
         if sample_weight is not None:
             raise TypeError("sample_weight is given beside blocks; a block with weights is (X, y, sample_weight)")
-        if use.mini_batches and use.shuffled:
-            raise ValueError(
-                "shuffle is True, as it is by default, and blocks are read in their order; shuffle=False is needed"
-            )
-        if use.in_memory:
-            raise ValueError(f"blocks are read in windows, and {use.in_memory}")
-        stream = of_blocks(X, wanted, limit)
-        stream.leave(use.beside(len(stream)))
-        return stream, None
-    if y is None and not isinstance(X, Dataset):
-        raise TypeError(
-            "y is missing; targets are needed, or in place of X and y a Dataset or blocks: an iterable of (X, y) "
-            "or (X, y, sample_weight)"
-        )
+        return _stream_of_blocks(X, wanted, limit, use), None
     if limit is None:
-        return net.rows(X, y, sample_weight, loss)
+        return dataset.rows_of(X, y, sample_weight, wanted)
     block = Block(X.X, X.y, X.sample_weight) if isinstance(X, Dataset) else block_of("", X, y, sample_weight)
-    n = len(block.X)
-    beside, needed = use.beside(n), copied_bytes(block, wanted)
-    if use.mini_batches:
-        needed += 8 * n if use.shuffled else 0
-    else:
-        needed += packed_bytes(n, wanted)
+    beside, needed = use.beside(len(block.X)), _bytes_to_hold(block, wanted, use)
     if needed + beside <= limit:
-        return net.rows(X, y, sample_weight, loss)
-    if use.mini_batches and use.shuffled:
-        raise ValueError(
-            f"memory_limit is {memory.shown(limit)}, and to draw {n:,} rows in a new order each epoch takes "
-            f"{memory.enough(needed + beside)} here; shuffle=False takes less"
-            + (
-                f", and so do X, y and weights of type {wanted.dtype} in C order and native byte order"
-                if needed > 8 * n
-                else ""
-            )
-        )
-    if use.in_memory:
-        raise ValueError(
-            f"memory_limit is {memory.shown(limit)}, too little to pack {n:,} rows, which takes "
-            f"{memory.enough(needed + beside)} here, and {use.in_memory}"
-        )
+        return dataset.rows_of(X, y, sample_weight, wanted)
+    _refuse_bits(len(block.X), wanted, limit, needed, beside, use)
     if not use.mini_batches and copied_bytes(block, wanted) == 0 and beside <= limit:
-        rows = net.rows(X, y, sample_weight, loss)[0]
+        rows = dataset.rows_of(X, y, sample_weight, wanted)[0]
         if rows.weights is None or rows.weights.all():
             return replace(rows, in_place=True), None
     stream = of_arrays(block, wanted, limit)
     stream.leave(beside)
     return stream, None
+
+
+def _stream_of_blocks(blocks: Iterable[Any], wanted: Format, limit: int | None, use: Use) -> Stream:
+    if use.mini_batches and use.shuffled:
+        raise ValueError(
+            "shuffle is True, as it is by default, and blocks are read in their order; shuffle=False is needed"
+        )
+    if use.in_memory:
+        raise ValueError(f"blocks are read in windows, and {use.in_memory}")
+    stream = of_blocks(blocks, wanted, limit)
+    stream.leave(use.beside(len(stream)))
+    return stream
+
+
+def _bytes_to_hold(block: Block, wanted: Format, use: Use) -> int:
+    """What is made of arrays so that all rows are in memory."""
+    rows = len(block.X)
+    order = 8 * rows if use.shuffled else 0
+    return copied_bytes(block, wanted) + (order if use.mini_batches else packed_bytes(rows, wanted))
+
+
+def _refuse_bits(rows: int, wanted: Format, limit: int, needed: int, beside: int, use: Use) -> None:
+    """ValueError for rows that there is too little room for, and that cannot be read bit by bit."""
+    if use.mini_batches and use.shuffled:
+        copied = f", and so do X, y and weights of type {wanted.dtype} in C order and native byte order"
+        raise ValueError(
+            f"memory_limit is {memory.shown(limit)}, and to draw {rows:,} rows in a new order each epoch takes "
+            f"{memory.enough(needed + beside)} here; shuffle=False takes less{copied if needed > 8 * rows else ''}"
+        )
+    if use.in_memory:
+        raise ValueError(
+            f"memory_limit is {memory.shown(limit)}, too little to pack {rows:,} rows, which takes "
+            f"{memory.enough(needed + beside)} here, and {use.in_memory}"
+        )
 
 
 # Where they go -------------------------------------------------------------------------------------
