@@ -17,7 +17,6 @@ from fastnn.settings import Description, from_0, setting, whole
 
 if TYPE_CHECKING:
     from fastnn.network import Sequential
-    from fastnn.plan import Task
     from fastnn.running import Run
 
 
@@ -176,15 +175,9 @@ def callbacks_of(value: Any) -> list[Any]:
 class Callbacks:
     """Calls callbacks at their moments."""
 
-    def __init__(
-        self,
-        network: Sequential,
-        callbacks: list[Any],
-        values: Callable[[Task, Array], dict[str, Array]],
-    ) -> None:
+    def __init__(self, network: Sequential, callbacks: list[Any]) -> None:
         self._network = network
         self._callbacks = callbacks
-        self._values = values
         self._seen = 0
         self._begun: list[Any] = []
 
@@ -228,19 +221,18 @@ class Callbacks:
     def _progress(self, run: Run, *, at_the_end: bool = False) -> Progress:
         if not at_the_end:
             self._network.parameters[:] = run.parameters
-        last = run.record[-1] if run.epochs else np.full(run.task.columns, np.nan)
+        last = run.record[-1] if run.epochs else np.full(run.task.width, np.nan)
         found: dict[str, Any] = {
-            name: values if values.shape else float(values)
-            for name, values in self._values(run.task, last).items()
+            name: values if values.shape else float(values) for name, values in run.task.named(last).items()
         }
-        rate = run.task.rate_column
+        rate = found.pop("learning_rate", run.learning_rate)
         return Progress(
             network=self._network,
             epoch=run.epochs,
             epochs=int(run.plan.numbers[layout.EPOCHS]),
             loss=found.pop("loss"),
             val_loss=found.pop("val_loss", None),
-            learning_rate=float(last[rate]) if rate > 0 and run.epochs else run.learning_rate,
+            learning_rate=rate if run.epochs else run.learning_rate,
             gradient_norm=run.gradient_norm,
             parameters=read_only(self._network.parameters) if at_the_end else run.parameters,
             status=run.status if at_the_end else "running",

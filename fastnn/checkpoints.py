@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 
     from fastnn.dataset import Rows
     from fastnn.network import Sequential
-    from fastnn.optimizers import Optimizer
     from fastnn.running import Run
     from fastnn.streams import Stream
-    from fastnn.training import Options, Problem
+    from fastnn.training import Fit
 
-KIND, VERSION = "checkpoint", 2
+KIND, VERSION = "checkpoint", 3
 SECONDS_BETWEEN = 30.0  # without checkpoint_every: little to lose, and a thousand times what writing takes
 DIGESTS = {
     "own functions": "own activations or the own loss",
@@ -50,16 +49,11 @@ Array = npt.NDArray[Any]
 # What a checkpoint is of ---------------------------------------------------------------------------
 
 
-def describe(
-    net: Sequential,
-    problem: Problem,
-    optimizer: Optimizer,
-    rows: Rows | Stream,
-    validation: Rows | None,
-    options: Options,
-) -> dict[str, Any]:
+def describe(net: Sequential, fit: Fit) -> dict[str, Any]:
     """All of a fit that its numbers depend on, but for the epochs, as JSON gives it back."""
-    update, loss = options.update, problem.loss
+    task, loss = fit.task, fit.problem.loss
+    update = task.update
+    assert update is not None
     layers = [layer.describe() for layer in net.layers]
     for layer in layers:
         layer.pop("initializer", None)  # its parameters come from the checkpoint
@@ -73,21 +67,21 @@ def describe(
         "loss": {"name": loss.name, "settings": loss.settings, "smoothing": loss.smoothing},
         "own functions": [digest for digest in map(parts.digest_of, kernels) if digest],
         "optimizer": {
-            "name": repr(optimizer),
+            "name": repr(fit.optimizer),
             "settings": update.settings,  # exactly; a name may be rounded
             "clipping": [update.clip_value, update.clip_norm],
             "schedule": getattr(update.schedule, "__name__", None),
             "schedule's settings": [update.warm_epochs, update.schedule_settings, update.plateau],
         },
-        "batch_size": options.batch_size,
-        "shuffle": options.shuffle,
-        "seed": options.seed,
-        "metrics": [{"name": metric.name, "settings": metric.part.settings} for metric in options.metrics],
-        "early_stopping": None if options.stopping is None else asdict(options.stopping),
-        "rows": len(rows),
-        "validation rows": 0 if validation is None else len(validation),
-        "data": _digest(rows),
-        "validation_data": None if validation is None else _digest(validation),
+        "batch_size": task.batch_size,
+        "shuffle": task.shuffled,
+        "seed": task.seed,
+        "metrics": [{"name": metric.name, "settings": metric.settings} for metric in task.metrics],
+        "early_stopping": None if task.monitor is None else asdict(task.monitor),
+        "rows": len(fit.rows),
+        "validation rows": 0 if fit.validation is None else len(fit.validation),
+        "data": _digest(fit.rows),
+        "validation_data": None if fit.validation is None else _digest(fit.validation),
     }
     as_read: dict[str, Any] = json.loads(json.dumps(found))
     return as_read
@@ -200,7 +194,7 @@ def _arrays(run: Run, cursor: Array, epoch: int) -> dict[str, Array]:
         "previous": previous,
         "state": state,
         "best": best,
-        "record": record[: (epoch + 1) * run.task.columns],  # the next one may have been begun
+        "record": record[: (epoch + 1) * run.task.width],  # the next one may have been begun
         "sums": sums,
         "cursor": cursor,
     }

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ from fastnn import checks, splits, training
 from fastnn.callbacks import Callbacks, EarlyStopping, callbacks_of
 from fastnn.dataset import Dataset, Format, Kept, Rows, rows_of
 from fastnn.history import History
+from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
 from fastnn.optimizers import Optimizer, optimizer_of
-from fastnn.plan import MetricPart
+from fastnn.plan import MetricPart, Monitor, Task
 from fastnn.progress import Bar, Log, is_terminal
 from fastnn.threads import allowed
 
@@ -162,30 +163,28 @@ def fit(
         threads=threads,
         memory_limit=memory_limit,
     )
-    options = asked.options
+    pause_every = 0
+    if writer is not None:
+        pause_every = writer.every or 0
+        watchers.insert(0, writer)
+    if called:
+        pause_every = 1
+        watchers.append(Callbacks(self, called))
+    asked = replace(asked, task=replace(asked.task, pause_every=pause_every))
     if writer is not None or resumption is not None:
         from fastnn import checkpoints
 
-        described = checkpoints.describe(
-            self, asked.problem, asked.optimizer, asked.rows, asked.validation, options
-        )
-        if resumption is not None:
-            options = replace(options, resume=resumption.of_fit(described, options.epochs))
+        described = checkpoints.describe(self, asked)
         if writer is not None:
             writer.fit = described
-            options = replace(options, pause_every=writer.every or 0)
-            watchers.insert(0, writer)
-    if called:
-        options = replace(options, pause_every=1)
-        watchers.append(Callbacks(self, called, lambda task, record: training.named_values(task, options, record)))
+        if resumption is not None:
+            asked = replace(asked, resume=resumption.of_fit(described, asked.task.epochs))
 
     def report(history: History) -> None:
         self.history = history
 
     with self.being_trained():
-        training.fit(
-            asked.problem, self.parameters, asked.rows, asked.dataset, asked.validation, options, watchers, report
-        )
+        training.train(asked, self.parameters, watchers, report)
     assert self.history is not None
     return self.history
 
@@ -225,18 +224,6 @@ def _bytes_beside(wanted: Format, names: Any, validation_data: Any, validation_s
     return needed + streams.compared_bytes(rows + apart, wanted) + 8 * work
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is to be done, after all checks."""
-
-    problem: training.Problem
-    rows: Rows | Stream
-    dataset: Dataset | None  # that the rows are from, if they are as they were there
-    validation: Rows | None
-    optimizer: Optimizer
-    options: training.Options
-
-
 def ask(
     net: Sequential,
     X: Any,
@@ -257,7 +244,7 @@ def ask(
     threads: Any,
     memory_limit: Any = None,
     kept: Kept | None = None,
-) -> Asked:
+) -> training.Fit:
     """Check what a fit is asked for; TypeError or ValueError.
 
     With ``kept`` all rows are to be in memory, and those that it has are not made again.
@@ -266,7 +253,6 @@ def ask(
     chosen = optimizer_of(optimizer)
     rows_of_batch = None if batch_size is None else checks.whole_number(batch_size, "batch_size", least=1)
     most_epochs = checks.whole_number(epochs, "epochs", least=1, most=checks.MOST_EPOCHS)
-    update = chosen.part(len(net.parameters))
     shuffled, own_seed = checks.truth(shuffle, "shuffle"), seed_of(net, seed)
     most_threads = allowed(threads)
     problem = net.problem(loss)
@@ -312,17 +298,19 @@ def ask(
         weighted = kept.once(splits.with_class_weights, class_weight, problem.loss, rows)
     dataset = dataset if weighted is rows else None
     measured = _metrics(net, metrics, problem.loss, weighted, validation)
-    options = training.Options(
+    task = Task(
+        what=layout.TRAIN,
+        update=chosen.part(len(net.parameters)),
         epochs=most_epochs,
         batch_size=rows_of_batch,
-        update=update,
-        shuffle=shuffled,
+        shuffled=shuffled,
         seed=own_seed,
         metrics=measured,
-        stopping=_stopping(early_stopping, measured, validation),
-        threads=most_threads,
+        validated=validation is not None,
+        monitor=_monitor(early_stopping, measured, validation),
     )
-    return Asked(replace(problem, layers=net.shapes), weighted, dataset, validation, chosen, options)
+    trained = replace(problem, layers=net.shapes)
+    return training.Fit(trained, weighted, dataset, validation, chosen, task, most_threads)
 
 
 def listed(names: Any) -> Any:
@@ -403,7 +391,7 @@ def _said_of_validation() -> Iterator[None]:
 
 def _metrics(
     net: Sequential, names: Any, loss: Loss, rows: Rows | Stream, validation: Rows | None
-) -> tuple[training.MetricOption, ...]:
+) -> tuple[MetricPart, ...]:
     if isinstance(names, (list, tuple)) and not names:
         return ()
     from fastnn.kernels import metrics as metric_kernels
@@ -420,27 +408,23 @@ def _metrics(
         of_labels = metric.of_labels and settings[metric_kernels.MODE] == metric_kernels.GREATEST
         if of_labels:
             settings[metric_kernels.MODE] = metric_kernels.LABELS
-        part = MetricPart(
-            getattr(metric_kernels, metric.kernel),
-            tuple(settings.tolist()),
-            metric.out_size(net.outputs),
-            of_labels,
-        )
         found.append(
-            training.MetricOption(
+            MetricPart(
                 metric.name,
-                part,
+                getattr(metric_kernels, metric.kernel),
+                tuple(settings.tolist()),
                 metric.shape(net.outputs),
-                functools.partial(metric.work_size, outputs=net.outputs),
+                of_labels,
                 metric.greater_is_better,
+                functools.partial(metric.work_size, outputs=net.outputs),
             )
         )
     return tuple(found)
 
 
-def _stopping(
-    given: EarlyStopping | None, metrics: Iterable[training.MetricOption], validation: Rows | None
-) -> training.Stopping | None:
+def _monitor(
+    given: EarlyStopping | None, metrics: Iterable[MetricPart], validation: Rows | None
+) -> Monitor | None:
     if given is None:
         return None
     if not isinstance(given, EarlyStopping):
@@ -457,4 +441,4 @@ def _stopping(
         raise ValueError(
             f"early_stopping looks at {monitor!r}, which this fit does not keep; it keeps {', '.join(senses)}"
         )
-    return training.Stopping(monitor, senses[monitor], given.patience, given.min_delta, given.restore_best)
+    return Monitor(monitor, senses[monitor], given.patience, given.min_delta, given.restore_best)

@@ -147,7 +147,6 @@ class _Member:
 
     net: Sequential
     loss: Loss
-    options: training.Options
     run: Run
 
 
@@ -265,10 +264,10 @@ def _run(crew: _Crew, members: Sequence[_Member], bar: Bar | None, compile_secon
         crew.work(bar)
     finally:
         for member, seconds in zip(members, crew.seconds(), strict=True):
-            run, options = member.run, member.options
+            run = member.run
             run.compile_seconds = compile_seconds
-            training.conclude(run, member.net.parameters, options, run.status not in ("diverged", "interrupted"))
-            member.net.history = training.history_of(run, options, seconds)
+            training.conclude(run, member.net.parameters, run.status not in ("diverged", "interrupted"))
+            member.net.history = training.history_of(run, seconds)
 
 
 def _refuse_twice(nets: Sequence[Sequential]) -> None:
@@ -292,7 +291,7 @@ def _refuse_blocks(X: Any, y: Any) -> None:
 def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Member]:
     """All checks, and all memory; what networks have in common is made once."""
     kept = Kept()
-    made: dict[Any, tuple[Loss, training.Options, training.Material]] = {}
+    made: dict[Any, tuple[Loss, training.Material]] = {}
     members = []
     for i, net in enumerate(nets):
         own = {name: value.values[i] if isinstance(value, Each) else value for name, value in arguments.items()}
@@ -304,15 +303,11 @@ def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Mem
             if key not in made:
                 _refuse_blocks(own["X"], own["y"])
                 asked = ask(net, **own, seed=seed, threads=1, kept=kept)
-                dataset = kept if asked.dataset is None else asked.dataset
-                material = training.prepare(
-                    asked.problem, asked.rows, dataset, asked.validation, asked.options, kept
-                )
-                made[key] = asked.problem.loss, asked.options, material
+                made[key] = asked.problem.loss, training.prepare(asked, kept)
         except (TypeError, ValueError) as error:
             raise type(error)(f"networks[{i}]: {error}") from None
-        loss, options, material = made[key]
-        members.append(_Member(net, loss, options, material.with_seed(seed).run(net.parameters)))
+        loss, material = made[key]
+        members.append(_Member(net, loss, material.with_seed(seed).run(net.parameters)))
     return members
 
 
@@ -422,9 +417,9 @@ def _values(members: Sequence[_Member], histories: Sequence[History]) -> Doubles
     values = np.full(len(histories), np.inf)
     for i, (member, history) in enumerate(zip(members, histories, strict=True)):
         losses = history.val_loss if validated else history.loss
-        stopping = member.options.stopping
+        monitor = member.run.task.monitor
         if history.status != "diverged" and losses is not None:
-            restored = stopping is not None and stopping.restore_best and history.best_epoch
+            restored = monitor is not None and monitor.restore_best and history.best_epoch
             values[i] = losses[restored - 1 if restored else -1]
     return np.where(np.isnan(values), np.inf, values)
 

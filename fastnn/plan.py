@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,22 +93,26 @@ class UpdatePart:
 
 @dataclass(frozen=True)
 class MetricPart:
-    """A metric, as the kernels compute it."""
+    """A metric that is kept of each epoch, as the kernels compute it."""
 
+    name: str
     kernel: Any
     settings: tuple[float, ...]
-    width: int = 1  # how many numbers it is
+    shape: tuple[int, ...] = ()
     of_labels: bool = False  # whether it compares labels: what outputs say, and what is so
+    greater: bool | None = False  # whether greater is better; None: it is several numbers
+    work: Callable[[int], int] = lambda rows: 0  # numbers of memory for so many rows
 
 
 @dataclass(frozen=True)
 class Monitor:
-    """What early stopping looks at."""
+    """What early stopping looks at, when it stops, and whether it goes back to the best parameters."""
 
-    column: int
-    sign: float  # 1: the smaller, the better; -1: the greater
-    delta: float
+    name: str
+    greater: bool  # whether greater is better
     patience: int
+    min_delta: float
+    restore_best: bool
 
 
 @dataclass(frozen=True)
@@ -127,31 +133,39 @@ class Task:
     monitor: Monitor | None = None
     pause_every: int = 0
 
-    @property
-    def rate_column(self) -> int:
-        """Of the record of an epoch, where the learning rate stands; -1 if it never changes."""
-        changes = self.update is not None and (
-            self.update.schedule is not None or self.update.plateau is not None or self.update.warm_epochs > 0
+    @cached_property
+    def columns(self) -> dict[str, tuple[int, tuple[int, ...]]]:
+        """Where each thing begins in the record of an epoch, and its shape, by the names that people give them."""
+        update = self.update
+        rate_changes = update is not None and (
+            update.schedule is not None or update.plateau is not None or update.warm_epochs > 0
         )
-        return 1 if changes else -1
+        shapes: dict[str, tuple[int, ...]] = {"loss": ()}
+        if rate_changes:
+            shapes["learning_rate"] = ()
+        if self.validated:
+            shapes["val_loss"] = ()
+        for prefix in ("", "val_") if self.validated else ("",):
+            shapes |= {prefix + metric.name: metric.shape for metric in self.metrics}
+        ends = itertools.accumulate(map(math.prod, shapes.values()), initial=0)
+        return {name: (start, shape) for start, (name, shape) in zip(ends, shapes.items(), strict=False)}
 
     @property
-    def validation_column(self) -> int:
-        """Of the record of an epoch, where the loss of the validation rows stands; -1 if there are none."""
-        return 1 + (self.rate_column > 0) if self.validated else -1
-
-    def metric_columns(self, of_validation: bool) -> list[int]:
-        """Of the record of an epoch, where the metrics begin."""
-        start = 1 + (self.rate_column > 0) + self.validated
-        if of_validation:
-            start += sum(metric.width for metric in self.metrics)
-        return [start + sum(before.width for before in self.metrics[:i]) for i in range(len(self.metrics))]
-
-    @property
-    def columns(self) -> int:
+    def width(self) -> int:
         """How many numbers the record of an epoch has."""
-        widths = sum(metric.width for metric in self.metrics)
-        return 1 + (self.rate_column > 0) + self.validated + widths * (1 + self.validated)
+        return sum(math.prod(shape) for _, shape in self.columns.values())
+
+    def column(self, name: str) -> int:
+        """Where a thing begins in the record of an epoch; -1 if it is not kept."""
+        return self.columns[name][0] if name in self.columns else -1
+
+    def named(self, record: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
+        """What is kept of an epoch (width,), or of epochs (epochs, width), by name."""
+        found = {}
+        for name, (column, shape) in self.columns.items():
+            values = record[..., column : column + math.prod(shape)]
+            found[name] = values.reshape((*record.shape[:-1], *shape)).copy()
+        return found
 
 
 @dataclass(frozen=True)
@@ -457,14 +471,13 @@ def _put_bounds(
 
 def _put_metrics(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.dtype[Any]) -> None:
     """What is kept of an epoch."""
-    head[layout.COLUMNS] = task.columns
-    head[layout.RATE_COLUMN] = task.rate_column
-    head[layout.VALIDATION_COLUMN] = task.validation_column
+    head[layout.COLUMNS] = task.width
+    head[layout.RATE_COLUMN] = task.column("learning_rate")
+    head[layout.VALIDATION_COLUMN] = task.column("val_loss")
     head[layout.METRICS] = len(task.metrics)
-    # In the record of an epoch, those of validation rows stand behind those of training.
-    columns = task.metric_columns(of_validation=task.what != layout.TRAIN)
     entries: list[int] = []
-    for metric, column in zip(task.metrics, columns, strict=True):
+    for metric in task.metrics:
+        column = task.column(metric.name if task.what == layout.TRAIN else f"val_{metric.name}")
         address = parts.address_of(parts.metric, metric.kernel, dtype)
         entries += [address, lists.add_real(*metric.settings), column, int(metric.of_labels)]
         head[layout.OF_LABELS if metric.of_labels else layout.OF_OUTPUTS] = 1
@@ -482,10 +495,10 @@ def _put_update(
     head[layout.PAUSE_EVERY] = task.pause_every
     head[layout.MONITOR_COLUMN] = -1
     if task.monitor is not None:
-        head[layout.MONITOR_COLUMN] = task.monitor.column
+        head[layout.MONITOR_COLUMN] = task.column(task.monitor.name)
         head[layout.PATIENCE] = task.monitor.patience
-        reals[layout.MONITOR_SIGN] = task.monitor.sign
-        reals[layout.MONITOR_DELTA] = task.monitor.delta
+        reals[layout.MONITOR_SIGN] = -1.0 if task.monitor.greater else 1.0
+        reals[layout.MONITOR_DELTA] = task.monitor.min_delta
     update = task.update
     if update is None:
         return

@@ -176,7 +176,7 @@ class Run:
         # And behind it, for each thread, the numbers of a tile's rows.
         self.order = np.zeros(shuffled + self.threads * plan.stride, np.int64)
         # One epoch more than there will be: a line search that has ended one has begun the next.
-        self.records = np.zeros((task.epochs + 1) * task.columns), np.zeros(layout.SUMS)
+        self.records = np.zeros((task.epochs + 1) * task.width), np.zeros(layout.SUMS)
         self.cursor = np.zeros(layout.CURSOR, np.int64)
         self.cursor[layout.TO_SHUFFLE] = self.cursor[layout.VALIDATED] = -1
         if task.update is not None:
@@ -264,9 +264,9 @@ class Run:
 
     @property
     def record(self) -> Doubles:
-        """(epochs, columns) what was kept of each finished epoch."""
-        columns = self.task.columns
-        return self.records[0][: self.epochs * columns].reshape(-1, columns)
+        """(epochs, width) what was kept of each finished epoch."""
+        width = self.task.width
+        return self.records[0][: self.epochs * width].reshape(-1, width)
 
     @property
     def losses(self) -> Doubles:
@@ -328,7 +328,7 @@ class Run:
             last = self.record[-1]
             said.append(f"loss {last[layout.LOSS_COLUMN]:.4g}")
             if self.task.validated:
-                said.append(f"val_loss {last[self.task.validation_column]:.4g}")
+                said.append(f"val_loss {last[self.task.column('val_loss')]:.4g}")
         return said
 
     def stop(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,11 +20,12 @@ from fastnn.history import History
 from fastnn.inference import ShortPass
 from fastnn.kernels import layout
 from fastnn.loss_kinds import Loss
-from fastnn.plan import LayerShape, MetricPart, Monitor, Plan, Task, UpdatePart, make_plan
+from fastnn.plan import LayerShape, Plan, Task, make_plan
 from fastnn.running import Feed, Measured, Run, Validation
 from fastnn.threads import allowed
 
 if TYPE_CHECKING:
+    from fastnn.optimizers import Optimizer
     from fastnn.streams import Stream
 
 Array = npt.NDArray[Any]
@@ -44,10 +44,10 @@ class Problem:
         """Whether there is dropout."""
         return any(layer.dropout is not None for layer in self.layers)
 
-    def task(self, rows: Rows | Stream, **described: Any) -> Task:
-        """What is to be done with rows."""
+    def on(self, rows: Rows | Stream, task: Task) -> Task:
+        """A task, with its loss, on rows."""
         loss = self.loss.part(self.output, rows.outputs)
-        return Task(loss=loss, weighted=rows.is_weighted, packed=not rows.in_place, **described)
+        return replace(task, loss=loss, weighted=rows.is_weighted, packed=not rows.in_place)
 
     def plan(self, rows: Rows | Stream, task: Task) -> Plan:
         """The plan for that."""
@@ -89,7 +89,7 @@ def whole_pass(
 ) -> Pass:
     """The pass for a task with checked rows, and with the data set that they are from, if they are."""
     rows = _counting(rows, dataset)
-    task = problem.task(rows, what=what)
+    task = problem.on(rows, Task(what))
     plan = problem.plan(rows, task)
     weight = float(len(rows))
     if isinstance(rows, Rows) and rows.weights is not None:
@@ -150,39 +150,15 @@ def _data(rows: Rows | Stream, plan: Plan, dataset: Kept | None) -> Data | Feed:
 
 
 @dataclass(frozen=True)
-class MetricOption:
-    """A metric that is kept of each epoch."""
+class Fit:
+    """A fit, after all checks. Its task is complete but for what is known of the rows."""
 
-    name: str
-    part: MetricPart
-    shape: tuple[int, ...] = ()
-    work: Callable[[int], int] = lambda rows: 0  # numbers of memory for so many rows
-    greater: bool | None = False  # whether greater is better; None: it is several numbers
-
-
-@dataclass(frozen=True)
-class Stopping:
-    """When to stop early, and whether to go back to the best parameters."""
-
-    monitor: str
-    greater: bool
-    patience: int
-    min_delta: float
-    restore_best: bool
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to train, after all checks; as ``Sequential.fit`` has them."""
-
-    epochs: int
-    batch_size: int | None
-    update: UpdatePart
-    shuffle: bool
-    seed: int
-    metrics: tuple[MetricOption, ...] = ()
-    stopping: Stopping | None = None
-    pause_every: int = 0
+    problem: Problem
+    rows: Rows | Stream
+    dataset: Dataset | None  # that the rows are from, if they are as they were there
+    validation: Rows | None
+    optimizer: Optimizer
+    task: Task
     threads: int = 1  # at most
     resume: Callable[[Run], None] | None = None  # what puts the run where another was left
 
@@ -200,23 +176,14 @@ class Watcher(Protocol):
         """After the last, however it ended."""
 
 
-def fit(
-    problem: Problem,
-    parameters: Array,
-    rows: Rows | Stream,
-    dataset: Dataset | None,
-    validation: Rows | None,
-    options: Options,
-    watchers: Sequence[Watcher],
-    report: Callable[[History], None],
-) -> None:
+def train(fit: Fit, parameters: Array, watchers: Sequence[Watcher], report: Callable[[History], None]) -> None:
     """Train. However it ends: overwrite ``parameters`` with those of the last finished update, and report."""
     compiling = compiled.seconds_spent()
-    run = prepare(problem, rows, dataset, validation, options).run(parameters)
+    run = prepare(fit).run(parameters)
     run.compile()
     run.compile_seconds = compiled.seconds_spent() - compiling
-    if options.resume is not None:
-        options.resume(run)
+    if fit.resume is not None:
+        fit.resume(run)
     start = time.perf_counter()
     restore = False
     begun: list[Watcher] = []
@@ -233,25 +200,28 @@ def fit(
         seconds = run.seconds_before + time.perf_counter() - start
         call_all(
             [
-                lambda: conclude(run, parameters, options, restore),
-                lambda: report(history_of(run, options, seconds)),
+                lambda: conclude(run, parameters, restore),
+                lambda: report(history_of(run, seconds)),
                 run.close,
                 *(functools.partial(watcher.end, run) for watcher in begun),
             ]
         )
     if run.status == "diverged":
-        smaller = f"a smaller learning rate than {options.update.settings[0]:g}, or "
+        smaller = (
+            "" if fit.optimizer.line_search else f"a smaller learning rate than {fit.optimizer.first_rate:g}, or "
+        )
         warnings.warn(
             f"the loss was no longer finite after epoch {run.epochs}; the last finite parameters are kept. "
-            f"Try {'' if options.update.line_search else smaller}to scale inputs and targets to about 1",
+            f"Try {smaller}to scale inputs and targets to about 1",
             RuntimeWarning,
             stacklevel=3,
         )
 
 
-def conclude(run: Run, parameters: Array, options: Options, restore: bool) -> None:
+def conclude(run: Run, parameters: Array, restore: bool) -> None:
     """Overwrite the network's parameters with the run's; with its best ones, if that is wanted and allowed."""
-    best = restore and options.stopping is not None and options.stopping.restore_best
+    monitor = run.task.monitor
+    best = restore and monitor is not None and monitor.restore_best
     kept = run.vectors[4] if best and run.cursor[layout.BEST_EPOCH] else run.parameters
     parameters[:] = kept[: len(parameters)]
 
@@ -278,54 +248,36 @@ class Material:
         return replace(self, plan=replace(self.plan, numbers=numbers), task=replace(self.task, seed=seed))
 
 
-def prepare(
-    problem: Problem,
-    rows: Rows | Stream,
-    dataset: Kept | None,
-    validation: Rows | None,
-    options: Options,
-    kept: Kept | None = None,
-) -> Material:
-    """Plans and data for training. What ``kept`` has, of an earlier task, is not made again."""
+def prepare(fit: Fit, kept: Kept | None = None) -> Material:
+    """Plans and data for training. What ``kept`` has, of an earlier fit, is not made again."""
+    dataset = fit.dataset or kept
     kept = Kept() if kept is None else kept
+    problem, rows, validation = fit.problem, fit.rows, fit.validation
     # The numbers of rows, by which dropout knows them, stay as they are.
-    if options.batch_size is None and not problem.drops:
+    if fit.task.batch_size is None and not problem.drops:
         rows = _counting(rows, dataset)
-    task = problem.task(
-        rows,
-        what=layout.TRAIN,
-        update=options.update,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        shuffled=options.shuffle,
-        seed=options.seed,
-        metrics=tuple(metric.part for metric in options.metrics),
-        validated=validation is not None,
-        pause_every=options.pause_every,
-    )
-    if options.stopping is not None:
-        task = replace(task, monitor=_monitor(task, options, options.stopping))
+    task = problem.on(rows, fit.task)
     plan = problem.plan(rows, task)
-    labels = any(metric.part.of_labels for metric in options.metrics)
+    labels = any(metric.of_labels for metric in task.metrics)
 
     def measured(rows: Rows | Stream) -> Measured | None:
-        if not options.metrics:
+        if not task.metrics:
             return None
         compared = rows if isinstance(rows, Rows) else rows.compared()
-        work = max(metric.work(len(compared.X)) for metric in options.metrics)
+        work = max(metric.work(len(compared.X)) for metric in task.metrics)
         targets, weights = kept.once(_compared, compared, labels)
         return Measured(targets, weights, work)
 
     of_training = measured(rows)
     data = _data(rows, plan, dataset)
     if validation is None:
-        return Material(plan, data, task, of_training, None, options.threads)
+        return Material(plan, data, task, of_training, None, fit.threads)
     seen = kept.once(_seen, validation)
     plan_of_validation = problem.plan(
         seen, replace(task, what=layout.EVALUATE, batch_size=None, weighted=True, packed=True)
     )
     of_validation = Validation(plan_of_validation, kept.packed(seen, plan_of_validation), measured(seen))
-    return Material(plan, data, task, of_training, of_validation, options.threads)
+    return Material(plan, data, task, of_training, of_validation, fit.threads)
 
 
 def _seen(validation: Rows) -> Rows:
@@ -342,41 +294,11 @@ def _compared(rows: Rows, labels: bool) -> tuple[Array, Array]:
     return targets, weights
 
 
-def named_columns(task: Task, options: Options) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """Where in the record of an epoch things stand, and their shape, by the names that people give them."""
-    found: dict[str, tuple[int, tuple[int, ...]]] = {"loss": (layout.LOSS_COLUMN, ())}
-    if task.validated:
-        found["val_loss"] = task.validation_column, ()
-    for prefix, of_validation in (("", False), ("val_", True))[: 1 + task.validated]:
-        for metric, column in zip(options.metrics, task.metric_columns(of_validation), strict=True):
-            found[prefix + metric.name] = column, metric.shape
-    return found
-
-
-def named_values(task: Task, options: Options, record: Array) -> dict[str, Array]:
-    """What is kept of an epoch (columns), or of epochs (epochs, columns), by the names that people give it."""
-    found = {}
-    for name, (column, shape) in named_columns(task, options).items():
-        values = record[..., column : column + math.prod(shape)]
-        found[name] = values.reshape((*record.shape[:-1], *shape)).copy()
-    return found
-
-
-def _monitor(task: Task, options: Options, stopping: Stopping) -> Monitor:
-    return Monitor(
-        column=named_columns(task, options)[stopping.monitor][0],
-        sign=-1.0 if stopping.greater else 1.0,
-        delta=stopping.min_delta,
-        patience=stopping.patience,
-    )
-
-
-def history_of(run: Run, options: Options, seconds: float) -> History:
+def history_of(run: Run, seconds: float) -> History:
     """What a run did, so far."""
-    record = run.record
-    found = named_values(run.task, options, record)
-    rate = run.task.rate_column
-    best = int(run.cursor[layout.BEST_EPOCH])
+    found = run.task.named(run.record)
+    assert run.task.update is not None
+    constant = np.full(run.epochs, run.task.update.settings[0])
     return History(
         loss=found.pop("loss"),
         status=run.status,
@@ -384,7 +306,7 @@ def history_of(run: Run, options: Options, seconds: float) -> History:
         run_seconds=seconds,
         samples_per_second=run.samples / seconds if seconds > 0.0 else 0.0,
         val_loss=found.pop("val_loss", None),
+        learning_rate=found.pop("learning_rate", constant),
         metrics=found,
-        learning_rate=record[:, rate].copy() if rate > 0 else np.full(len(record), options.update.settings[0]),
-        best_epoch=best or None,
+        best_epoch=int(run.cursor[layout.BEST_EPOCH]) or None,
     )

@@ -294,7 +294,7 @@ def test_finished_run_gives_its_network(path, rng):
     again = other.fit(*data, epochs=EPOCHS, resume=path)
     same_history(again, history)
     assert_array_equal(other.parameters, net.parameters)
-    assert again.run_seconds > history.run_seconds / 2  # of both
+    assert again.run_seconds > contents(path)[0]["seconds"] > 0.0  # of both
 
 
 def test_stopped_early_stays_so(path, rng):
@@ -623,7 +623,7 @@ def test_rewritten_file_is_good(checkpoint, data):
 
 def test_file_is_an_npz_without_pickle(checkpoint):
     header, arrays = contents(checkpoint)
-    assert (header["format"], header["version"], header["epoch"]) == ("fastnn checkpoint", 2, 6)
+    assert (header["format"], header["version"], header["epoch"]) == ("fastnn checkpoint", 3, 6)
     assert all(not array.dtype.hasobject for array in arrays.values())
 
 
@@ -660,7 +660,7 @@ def test_networks_and_checkpoints_are_told_apart(checkpoint, data, tmp_path):
     "changes",
     [
         *[{"format": bad} for bad in (None, 3, "fastnn network")],
-        *[{"version": bad} for bad in (0, 1, 3, True, None, "2")],
+        *[{"version": bad} for bad in (0, 1, 2, 4, True, None, "2")],
         *[{"fit": bad} for bad in (None, [], {}, "fit", 3)],
         *[{"epoch": bad} for bad in (-1, 5, 7, 10**30, 6.0, None, "6", True)],
         *[{"seconds": bad} for bad in (-1.0, None, "1", float("nan"), float("inf"))],
