@@ -266,13 +266,21 @@ def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sam
     if not given.any():
         raise ValueError(f"{name} is 0 for every row; at least one is needed that counts")
     weights = without_subnormal(given)
-    smallest = np.finfo(dtype).tiny
-    with np.errstate(all="ignore"):
-        if not smallest <= weights.sum() <= np.finfo(dtype).max:
-            raise ValueError(
-                f"{name} has the sum {given.sum():g}; as {dtype} it has to be from {smallest:g} on, and finite"
-            )
+    refuse_sum(_sum(weights), dtype, name)
     return weights
+
+
+def refuse_sum(found: float, dtype: np.dtype[Any], name: str = "sample_weight") -> None:
+    """ValueError for a sum of weights so small or great that weighted losses would lose digits, or overflow."""
+    info = np.finfo(dtype)
+    least, most = float(info.tiny / info.eps), float(info.max * info.eps)
+    if not least <= found <= most:
+        raise ValueError(f"{name} has the sum {found:g}; for {dtype} it has to be from {least:.0e} to {most:.0e}")
+
+
+def _sum(weights: Array) -> float:
+    with np.errstate(all="ignore"):
+        return float(weights.sum(dtype=np.float64))
 
 
 def row_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array:

@@ -123,16 +123,19 @@ class _Inspected:
         if shape.activation is not None and layer.activation not in ("identity", "log_softmax"):
             self.reach = reach_of(shape.activation, layer.activation, parameters.dtype)
         self.count = self.saturated = 0
-        self.total = self.squares = 0.0
+        self.mean = self.squares = 0.0  # of the outputs so far; and of what they differ from it by, the sum
         self.alive = np.zeros(shape.units, bool)
 
     def outputs(self, inputs: Array) -> tuple[Array, Truths | None]:
         """Outputs (n, units) for inputs (n, inputs), and which are saturated, if the layer can be."""
         y = run_layer(self.shape, self.parameters, inputs)
-        self.count += y.size
-        with np.errstate(all="ignore"):
-            self.total += float(y.sum(dtype=np.float64))
-            self.squares += float(np.square(y, dtype=np.float64).sum())
+        with np.errstate(all="ignore"):  # T. Chan, G. Golub, R. LeVeque, 1983: no digits are lost to a large mean
+            mean = y.mean(dtype=np.float64)
+            step, before = mean - self.mean, self.count
+            self.count += y.size
+            self.mean += step * (y.size / self.count)
+            between = step * step * (y.size / self.count) * before
+            self.squares += float(np.square(y - mean, dtype=np.float64).sum() + between)
         if self.reach is None:
             return y, None
         steepness = self._steepness(inputs, y)
@@ -156,9 +159,6 @@ class _Inspected:
 
     def diagnosis(self, name: str, gradient: Array) -> LayerDiagnosis:
         """What was measured."""
-        with np.errstate(all="ignore"):
-            mean = self.total / self.count
-            spread = float(np.sqrt(np.maximum(0.0, self.squares / self.count - np.square(mean))))
         length, size = norm(gradient), norm(self.parameters)
         saturates = self.reach is not None and self.reach.saturates
         return LayerDiagnosis(
@@ -170,8 +170,8 @@ class _Inspected:
             relative_gradient=length / size if size else (np.inf if length else 0.0),
             dead=None if self.reach is None or saturates else float(1.0 - self.alive.mean()),
             saturated=self.saturated / self.count if saturates else None,
-            mean=mean,
-            spread=spread,
+            mean=float(self.mean),
+            spread=float(np.sqrt(self.squares / self.count)),
         )
 
 

@@ -61,6 +61,8 @@ class Loss:
     signs: bool = False  # they are -1 and 1, or 0 and 1
     settings: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     smoothing: float = 0.0  # of labels
+    # Of predictions alone, where each formula above is by what an activation was given.
+    of_numbers: Formula | None = field(default=None, hash=False)
 
     def part(self, activation: str, outputs: int) -> LossPart:
         """The kernel for so many outputs of an activation; ValueError if they do not fit."""
@@ -82,7 +84,7 @@ class Loss:
     @property
     def of_predictions(self) -> Loss:
         """The same, of whatever predictions."""
-        formula = next(formula for formula in reversed(self.formulas.values()) if not formula.fused)
+        formula = self.of_numbers or next(formula for formula in self.formulas.values() if not formula.fused)
         return Loss(self.name, {ANY: formula}, scale=self.scale, settings=self.settings)
 
     @property
@@ -160,7 +162,6 @@ LINEAR = Loss("linear", {ANY: Formula(kernels.linear)}, scale=1.0)
 OF_PROBABILITIES = Loss("cross_entropy", {ANY: Formula(kernels.cross_entropy_of_probabilities)}, scale=1.0)
 
 NUMBERS = ("identity", "tanh")
-POSITIVE = "softplus"
 
 _ALL: Iterable[Loss] = (
     Loss("mse", {ANY: Formula(kernels.squared_error)}, squares=True),
@@ -171,14 +172,22 @@ _ALL: Iterable[Loss] = (
     Loss("quantile", {ANY: Formula(kernels.quantile)}, kind=Kind.AMOUNTS, settings=((0.5, 0.0),)),
     Loss(
         "poisson",
-        {"exponential": Formula(kernels.poisson_of_exponential, fused=True), POSITIVE: Formula(kernels.poisson)},
+        {
+            "exponential": Formula(kernels.poisson_of_exponential, fused=True),
+            "softplus": Formula(kernels.poisson_of_softplus, fused=True),
+        },
+        of_numbers=Formula(kernels.poisson),
         natural="exponential",
         kind=Kind.AMOUNTS,
         least=0.0,
     ),
     Loss(
         "gamma",
-        {"exponential": Formula(kernels.gamma_of_exponential, fused=True), POSITIVE: Formula(kernels.gamma)},
+        {
+            "exponential": Formula(kernels.gamma_of_exponential, fused=True),
+            "softplus": Formula(kernels.gamma_of_softplus, fused=True),
+        },
+        of_numbers=Formula(kernels.gamma),
         natural="exponential",
         kind=Kind.AMOUNTS,
         above=0.0,

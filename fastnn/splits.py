@@ -26,6 +26,8 @@ def labels_of(loss: Loss, rows: Rows) -> Array | None:
         return np.asarray(given.argmax(axis=1))
     if loss.kind is Kind.YES_OR_NO and given.shape[1] == 1 and np.isin(given, (-1, 0, 1)).all():
         return (given[:, 0] > 0).astype(np.int64)
+    if loss.takes_labels(given.shape[1]) and np.isin(given, (0, 1)).all() and (given.sum(axis=1) == 1).all():
+        return np.asarray(given.argmax(axis=1))
     return None
 
 
@@ -38,7 +40,7 @@ def with_class_weights(class_weight: Any, loss: Loss, rows: Rows) -> Rows:
         raise ValueError(
             f"class_weight is {checks.shown(class_weight)}, and targets of loss {loss.name!r} are no classes here"
         )
-    weights = _factors(class_weight, labels, max(2, rows.given.shape[1]), rows.dtype)[labels]
+    weights = _factors(class_weight, labels, rows, max(2, rows.given.shape[1]))[labels]
     if rows.weights is not None:
         with np.errstate(all="ignore"):
             weights = weights * rows.weights
@@ -48,13 +50,15 @@ def with_class_weights(class_weight: Any, loss: Loss, rows: Rows) -> Rows:
     return replace(rows, weights=checks.sample_weights(weights, len(rows), rows.dtype, name))
 
 
-def _factors(class_weight: Any, labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
+def _factors(class_weight: Any, labels: Array, rows: Rows, classes: int) -> Array:
     """(classes,) the factor of each class; 1 of those that have none."""
-    factors = np.ones(classes, dtype)
+    factors = np.ones(classes, rows.dtype)
     if isinstance(class_weight, str):
         checks.choice(class_weight, "class_weight", ["balanced"])
-        found, counts = np.unique(labels, return_counts=True)
-        factors[found] = len(labels) / (len(found) * counts)
+        sums = np.bincount(labels, rows.weights, classes)
+        found = sums > 0
+        with np.errstate(all="ignore"):
+            factors[found] = sums.sum() / (np.count_nonzero(found) * sums[found])
         return factors
     if not isinstance(class_weight, Mapping):
         raise TypeError(
@@ -64,7 +68,7 @@ def _factors(class_weight: Any, labels: Array, classes: int, dtype: np.dtype[Any
     for label, weight in class_weight.items():
         number = checks.whole_number(label, "a label in class_weight", least=0, most=classes - 1)
         name = f"class_weight[{number}]"
-        factors[number] = checks.finite(np.array(checks.real_number(weight, name, least=0.0)), dtype, name)
+        factors[number] = checks.finite(np.array(checks.real_number(weight, name, least=0.0)), rows.dtype, name)
     return factors
 
 

@@ -208,6 +208,7 @@ class Stream:
 
     def _first_pass(self) -> Found:
         rows = counting = 0
+        sum_of_weights = 0.0
         weighted: bool | None = None
         minus = zero = False
         for piece in self._all_pieces():
@@ -217,6 +218,7 @@ class Stream:
                 raise ValueError("some blocks have sample weights and others have none; all or none is needed")
             rows += len(piece)
             counting += len(piece) if piece.weights is None else int(np.count_nonzero(piece.weights))
+            sum_of_weights += 0.0 if piece.weights is None else float(piece.weights.sum(dtype=np.float64))
             if self._wanted.loss.signs:
                 minus |= bool((piece.given == -1).any())
                 zero |= bool((piece.given == 0).any())
@@ -226,6 +228,8 @@ class Stream:
             )
         if counting == 0:
             raise ValueError("sample_weight is 0 for every row; at least one is needed that counts")
+        if weighted:
+            checks.refuse_sum(sum_of_weights, self.dtype)
         self._wanted.loss.refuse_mixture(minus, zero)
         return Found(rows, counting, bool(weighted))
 

@@ -17,8 +17,9 @@ SPLIT_STREAM = 2**61
 def labels_of(samples: Samples, loss: str | Loss) -> list[int] | None:
     """The class of each sample; None if the targets are not classes.
 
-    With cross_entropy it is the position of the largest share. Of one output, with a loss of yes and no,
-    it is the target, which must be 0 or 1; for hinge -1 and 1 are classes 0 and 1.
+    With cross_entropy it is the position of the largest share, and with focal, of several outputs, that of
+    the only 1 among zeros. Of one output, with a loss of yes and no, it is the target, which must be 0 or
+    1; for hinge -1 and 1 are classes 0 and 1.
     """
     name, _ = name_and_settings(loss)
     targets = [target for _, target, _ in samples]
@@ -28,14 +29,17 @@ def labels_of(samples: Samples, loss: str | Loss) -> list[int] | None:
         values = [target[0] for target in targets]
         if set(values) <= {0.0, 1.0} or (name == "hinge" and set(values) <= {-1.0, 1.0}):
             return [1 if value == 1.0 else 0 for value in values]
+    if name == "focal" and all(sorted(target) == [0.0] * (len(target) - 1) + [1.0] for target in targets):
+        return [target.index(1.0) for target in targets]
     return None
 
 
 def weigh_classes(samples: Samples, loss: str | Loss, class_weight: dict[int, float] | str) -> Samples:
     """The samples with their weights multiplied by those of their classes.
 
-    class_weight: label -> weight, 1 for labels that are not named; or "balanced": n / (C n_c) for the
-    n_c samples of each of the C classes that occur, so that all classes count the same.
+    class_weight: label -> weight, 1 for labels that are not named; or "balanced": W / (C W_c), where the
+    samples of class c have weights that sum to W_c and all of them W, for each of the C classes whose sum is
+    not 0. So all classes count the same.
     """
     labels = labels_of(samples, loss)
     if labels is None:
@@ -44,8 +48,14 @@ def weigh_classes(samples: Samples, loss: str | Loss, class_weight: dict[int, fl
             "with binary_cross_entropy, focal or hinge"
         )
     if class_weight == "balanced":
-        counts = count(labels)
-        weights: dict[Any, float] = {c: len(labels) / (len(counts) * counts[c]) for c in counts}
+        sums = dict.fromkeys(count(labels), 0.0)
+        for (_, _, weight), label in zip(samples, labels):
+            sums[label] += weight
+        sums = {c: w for c, w in sums.items() if w > 0.0}
+        total = 0.0
+        for w in sums.values():
+            total += w
+        weights: dict[Any, float] = {c: total / (len(sums) * w) for c, w in sums.items()}
     elif isinstance(class_weight, dict):
         classes = max(2, len(samples[0][1]))
         for label, weight in class_weight.items():

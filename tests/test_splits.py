@@ -146,6 +146,43 @@ def test_balanced_weights():
     assert rows.weights.tolist() == pytest.approx([4 / 6, 4 / 6, 4 / 6, 2.0])
 
 
+def test_balanced_weights_count_rows_by_their_weights():
+    """A row of weight 0 is left out of it; so is a class whose rows all are."""
+    weights = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0.5, 0.5]
+    rows = rows_of([0] * 8 + [1] * 4, weights=weights)
+    found = splits.with_class_weights("balanced", LOSSES["cross_entropy"], rows)
+    assert found.weights.tolist() == pytest.approx([0.0] * 6 + [1.25, 1.25] + [5 / 6] * 2 + [5 / 12] * 2)
+    kept = rows.counting()
+    alone = splits.with_class_weights("balanced", LOSSES["cross_entropy"], kept)
+    assert found.weights[6:].tolist() == alone.weights.tolist()
+    samples = [(x, t, w) for x, t, w in zip(rows.X.tolist(), rows.y.tolist(), weights, strict=True)]
+    twins = reference.classes.weigh_classes(samples, "cross_entropy", "balanced")
+    assert [weight for _, _, weight in twins] == found.weights.tolist()
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_labels_of_focal_are_classes_too(output):
+    labels = np.repeat([0, 1, 2], [80, 15, 5])
+    rows = rows_of(labels)
+    for seed in range(4):
+        _, validation = splits.split(rows, 0.2, LOSSES["focal"], seed)
+        assert np.bincount(labels[numbers(validation)]).tolist() == [16, 3, 1]
+    net = fastnn.mlp([1, 3], output=output)
+    options = {"loss": "focal", "class_weight": "balanced", "validation_split": 0.2}
+    history = net.fit(rows.X / 100, labels, epochs=2, **options)
+    twin = reference.mlp([1, 3], output=output)
+    twin.parameters = fastnn.mlp([1, 3], output=output).parameters.tolist()
+    expected = twin.fit((rows.X / 100).tolist(), rows.y.tolist(), epochs=2, **options)
+    assert history.loss.tolist() == pytest.approx(expected.loss, rel=1e-12)
+    assert history.val_loss.tolist() == pytest.approx(expected.val_loss, rel=1e-12)
+
+
+def test_shares_of_focal_are_no_classes():
+    rows = Rows(np.zeros((4, 1)), np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]), None)
+    with pytest.raises(ValueError, match="targets of loss 'focal' are no classes here"):
+        splits.with_class_weights("balanced", LOSSES["focal"], rows)
+
+
 def test_weights_of_classes_multiply_those_of_rows():
     rows = rows_of([0, 1, 2, 1], weights=[1, 2, 3, 4])
     weighted = splits.with_class_weights({1: 0.5, 2: 0}, LOSSES["cross_entropy"], rows)

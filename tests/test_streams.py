@@ -104,6 +104,13 @@ def test_what_can_be_refused_at_once_is_refused_before_blocks_are_read(rows, opt
     assert blocks.passes == 0
 
 
+@pytest.mark.parametrize("weight", [1e-36, 1e36])
+def test_weights_of_blocks_whose_sum_is_out_of_range(rows, weight):
+    X, y = rows
+    with pytest.raises(ValueError, match=r"sample_weight has the sum .*; for float32 it has to be from 1e-31 to"):
+        new_net("float32").fit(Blocks(X, y, np.full(len(X), weight)), epochs=1)
+
+
 # The same bits --------------------------------------------------------------------------------------
 
 WAYS = {

@@ -106,8 +106,10 @@ def softplus(z: Any) -> Any:
 
 @inlined
 def silu(z: Any) -> Any:
-    s = maths.sigmoid(z)
-    y = z * s
+    # From there on the sigmoid is as good as 0, but not 0.
+    none = z < (-708.0 if is_double(z) else -87.0)
+    s = select(none, 0.0, maths.sigmoid(z))
+    y = select(none, 0.0, z * s)
     return y, fma(y, 1.0 - s, s)
 
 

@@ -12,7 +12,20 @@ from typing import Any
 
 from fastnn.kernels import maths
 from fastnn.kernels.jit import inlined
-from fastnn.kernels.simd import absolute, copy_sign, fill, fma, load, maximum, minimum, select, store, total, width
+from fastnn.kernels.simd import (
+    absolute,
+    copy_sign,
+    fill,
+    fma,
+    is_double,
+    load,
+    maximum,
+    minimum,
+    select,
+    store,
+    total,
+    width,
+)
 
 Rows = tuple[Any, Any, Any, Any, Any]
 Shape = tuple[int, int, int]
@@ -83,6 +96,28 @@ def poisson(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
     """y - t·ln y, which is y for t = 0 even where y is 0."""
     none = t == 0.0
     return y - select(none, 0.0, t * maths.log(y)), 1.0 - select(none, 0.0, t / y)
+
+
+@inlined
+def of_softplus(z: Any, y: Any) -> Any:
+    """(ln y, y'/y) for y = softplus(z) and its derivative y'; also where y is 0 for having been so small."""
+    small = z < (-40.0 if is_double(z) else -20.0)  # y and y' are e**z then, to the last digit
+    return select(small, z, maths.log(y)), select(small, 1.0, maths.sigmoid(z) / y)
+
+
+@inlined
+def poisson_of_softplus(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
+    """y - t·ln y for y = softplus(z); by z."""
+    log, ratio = of_softplus(z, y)
+    return fma(-t, log, y), ratio * (y - t)
+
+
+@inlined
+def gamma_of_softplus(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
+    """t/y + ln y for y = softplus(z); by z."""
+    log, ratio = of_softplus(z, y)
+    share = t * select(z < (-40.0 if is_double(z) else -20.0), maths.exp(-z), 1.0 / y)
+    return share + log, ratio * (1.0 - share)
 
 
 @inlined

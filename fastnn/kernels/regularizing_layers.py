@@ -14,9 +14,11 @@ import numpy as np
 from fastnn.kernels.activations import multiply
 from fastnn.kernels.jit import kernel
 from fastnn.kernels.random import draw, key
-from fastnn.kernels.simd import fill, fma, load, offset, square_root, store, total, width
+from fastnn.kernels.simd import fill, fma, is_double, load, offset, select, square_root, store, total, width
 
 DROPOUT = 1 << 62  # streams from here on are dropout's, before it those of shuffling
+INFINITY = float("inf")
+SMALL, SMALL_SINGLE = 2.0**-600, 2.0**-80  # times the greatest number that there is, its square is finite
 SHIFT, UNIT = np.uint64(11), 2.0**-53  # 53 random bits make a number from [0, 1)
 
 
@@ -63,7 +65,15 @@ def normalize(rows: tuple, gain: Any, epsilon: float, at: tuple, seed: int, laye
         for u in range(units):
             e = load(x, u * stride + s) - mean
             variance = fma(e, e, variance)
-        inverse = 1.0 / square_root(fma(variance, share, epsilon))
+        scale = fill(mean, 1.0)
+        finite = variance < INFINITY
+        if total(select(finite, 0.0, scale)) > 0.0:  # somewhere squares overflow: take those of smaller numbers
+            scale = select(finite, 1.0, fill(mean, SMALL if is_double(mean) else SMALL_SINGLE))
+            variance = fill(mean, 0.0)
+            for u in range(units):
+                e = (load(x, u * stride + s) - mean) * scale
+                variance = fma(e, e, variance)
+        inverse = scale / square_root(fma(variance, share, epsilon * scale * scale))
         store(z, units * stride + s, inverse)
         for u in range(units):
             t = u * stride + s

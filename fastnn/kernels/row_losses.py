@@ -10,15 +10,21 @@ from typing import Any
 
 from fastnn.kernels import maths
 from fastnn.kernels.jit import inlined
-from fastnn.kernels.simd import fill, fma, is_double, load, maximum, select, store, total, width
+from fastnn.kernels.simd import fill, fma, is_double, load, maximum, minimum, select, store, total, width
 
 Rows = tuple[Any, Any, Any, Any, Any]
 Shape = tuple[int, int, int]
 
 
 @inlined
+def greatest_number(p: Any) -> float:
+    """Of what p points to. It stands for an infinite difference of logits, which a target of 0 would make NaN."""
+    return 1.7976931348623157e308 if is_double(load(p, 0)) else 3.4028234663852886e38
+
+
+@inlined
 def cross_entropy_of_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
-    """The same for -Σ t·ln y with y = softmax(z), as Σ t·(ln Σ e**z - z); by z, y·Σt - t."""
+    """The weighted sum of -Σ t·ln y with y = softmax(z), as Σ t·(ln Σ e**z - z); by z, y·Σt - t."""
     z, y, targets, weights, d = rows
     stride, samples, outputs = shape
     sum_ = fill(load(weights, 0), 0.0)
@@ -35,7 +41,8 @@ def cross_entropy_of_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
         of_sample = fill(weight, 0.0)
         for at in range(s, outputs * stride + s, stride):
             t = load(targets, at)
-            of_sample = fma(t, (greatest - load(z, at)) + log_sum, of_sample)
+            below = minimum(greatest_number(z), greatest - load(z, at))
+            of_sample = fma(t, below + log_sum, of_sample)
             store(d, at, select(used, weight * fma(mass, load(y, at), -t), 0.0))
         sum_ = sum_ + select(used, weight * of_sample, 0.0)
     return float(total(sum_))
@@ -43,10 +50,7 @@ def cross_entropy_of_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
 
 @inlined
 def cross_entropy_of_log_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
-    """The weighted sum of -Σ t·y with y = log_softmax(z); overwrite d with the derivative by z, e**y·Σt - t.
-
-    ``rows`` are z, y, targets (K, S each), weights (S) and d.
-    """
+    """The weighted sum of -Σ t·y with y = log_softmax(z); by z, e**y·Σt - t."""
     _, y, targets, weights, d = rows
     stride, samples, outputs = shape
     sum_ = fill(load(weights, 0), 0.0)
@@ -59,7 +63,7 @@ def cross_entropy_of_log_softmax(rows: Rows, settings: Any, shape: Shape) -> flo
         of_sample = fill(weight, 0.0)
         for at in range(s, outputs * stride + s, stride):
             t, log_p = load(targets, at), load(y, at)
-            of_sample = fma(-t, log_p, of_sample)
+            of_sample = fma(-t, maximum(-greatest_number(y), log_p), of_sample)
             # What is left out must not come in as 0·infinity.
             store(d, at, select(used, weight * fma(mass, maths.exp_of_negative(log_p), -t), 0.0))
         sum_ = sum_ + select(used, weight * of_sample, 0.0)
@@ -68,7 +72,7 @@ def cross_entropy_of_log_softmax(rows: Rows, settings: Any, shape: Shape) -> flo
 
 @inlined
 def focal_of_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
-    """The same for -Σ t·q**a·ln p with p = y = softmax(z), q = 1 - p and a = settings[1].
+    """The weighted sum of -Σ t·q**a·ln p with p = y = softmax(z), q = 1 - p and a = settings[1].
 
     By z it has the derivative g - p·Σg with g = t·q**a·(a·p·ln(p)/q - 1). ln p is z - greatest z - ln(1 + rest),
     where 1 : rest is the greatest p to the sum of all others: so q keeps its digits where p is nearly 1.
@@ -93,7 +97,7 @@ def focal_of_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
         log_sum = maths.log1p(rest / likeliest + equal)
         of_sample, sum_of_slopes = fill(weight, 0.0), fill(weight, 0.0)
         for at in range(s, outputs * stride + s, stride):
-            log_p = (load(z, at) - greatest) - log_sum
+            log_p = maximum(-greatest_number(z), load(z, at) - greatest) - log_sum
             q = -maths.expm1(maximum(-44.0, log_p))
             power = load(targets, at) * maths.power(q, a)
             of_sample = fma(-power, log_p, of_sample)
