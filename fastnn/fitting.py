@@ -290,8 +290,7 @@ def ask(
     if validation_data is not None:
         validation = kept.once(_validation_rows, validation_data, wanted)
     if validation_split is not None and isinstance(rows, Rows):
-        share = checks.real_number(validation_split, "validation_split", above=0.0, below=1.0)
-        rows, validation = kept.once(splits.split, rows, share, problem.loss, own_seed)
+        rows, validation = kept.once(splits.split, rows, validation_split, problem.loss, own_seed)
         dataset = None
     weighted = rows
     if isinstance(rows, Rows):

@@ -73,10 +73,23 @@ def _factors(class_weight: Any, labels: Array, rows: Rows, classes: int) -> Arra
 
 
 def split(rows: Rows, share: float, loss: Loss, seed: int) -> tuple[Rows, Rows]:
-    """(for training, for validation): a share of the rows is set apart, of each class alike.
+    """(for training, for validation): the rows that ``apart`` does not choose, and those that it does."""
+    chosen = apart(rows, share, loss, seed)
+    parts = rows.chosen(~chosen), rows.chosen(chosen)
+    for part, what in zip(parts, ("training", "validation"), strict=True):
+        if part.weights is not None and not part.weights.any():
+            raise ValueError(
+                f"validation_split is {share:g}, which leaves no row for {what} that has a weight above 0"
+            )
+    return parts
 
-    The same seed sets the same rows apart. Both parts keep the order of the rows.
+
+def apart(rows: Rows, share: Any, loss: Loss, seed: int) -> npt.NDArray[np.bool_]:
+    """(n,) which rows are set apart for validation: a share of them, of each class alike.
+
+    The same seed sets the same rows apart.
     """
+    share = checks.real_number(share, "validation_split", above=0.0, below=1.0)
     n = len(rows.X)
     if n < 2:
         raise ValueError("validation_split needs at least two rows, and X has one")
@@ -86,15 +99,9 @@ def split(rows: Rows, share: float, loss: Loss, seed: int) -> tuple[Rows, Rows]:
     chosen = order[:0] if labels is None else _of_each_class(order, labels, count)
     if len(chosen) == 0:
         chosen = order[:count]
-    apart = np.zeros(n, bool)
-    apart[chosen] = True
-    parts = rows.chosen(~apart), rows.chosen(apart)
-    for part, what in zip(parts, ("training", "validation"), strict=True):
-        if part.weights is not None and not part.weights.any():
-            raise ValueError(
-                f"validation_split is {share:g}, which leaves no row for {what} that has a weight above 0"
-            )
-    return parts
+    found = np.zeros(n, bool)
+    found[chosen] = True
+    return found
 
 
 def _of_each_class(order: Array, labels: Array, count: int) -> Array:

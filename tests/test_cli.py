@@ -21,11 +21,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 import fastnn
-from fastnn import compiled, schedules
+from fastnn import compiled, schedules, splits
 from fastnn.activations import ACTIVATIONS
 from fastnn.cli import learning, main, model, scaling, table, train, warmup
 from fastnn.cli.picture import picture
 from fastnn.cli.words import count, duration, significant, some
+from fastnn.dataset import Rows
 from fastnn.initializers import INITIALIZERS
 from fastnn.loss_kinds import LOSSES
 from fastnn.metrics import METRICS
@@ -780,6 +781,57 @@ def test_tables_that_cannot_be_used_are_told_in_a_sentence(pandas, run, file, te
     assert err.startswith("fastnn: ")
     assert message.replace("TABLE", str(path)) in err
     assert err.count("\n") == 1
+
+
+def test_all_columns_that_cannot_be_used_are_told_of(pandas, run, file):
+    path = file("a,city,b,built,y\n1,Rome,2,,5\n2,Oslo,3,1999,6\n")
+    _, _, err = run("train", path, "--target y")
+    assert "column 'city' of" in err
+    assert err.endswith("(--ignore leaves a column out). Nor can 'built' be used\n")
+
+
+def test_a_column_with_a_comma_in_its_name_is_left_out(pandas, run, file):
+    path = file('a,"b, c",y\n1,x,5\n2,y,6.5\n')
+    assert main(["train", str(path), "--target", "y", "--epochs", "1", "--ignore", '"b, c"']) == 0
+
+
+def test_a_column_that_numbers_the_rows_is_told_of(pandas, run, file):
+    rows = [f"{i},{(i * 7) % 5},{i / 3}" for i in range(1, 13)]
+    _, out, _ = run("train", file("no 1,x,y\n" + "\n".join(rows)), "--target y --epochs 1")
+    assert "\nRemark    'no 1' only numbers the rows; --ignore 'no 1' leaves it out\n" in out
+    _, out, _ = run("train", file("no 1,x,y\n" + "\n".join(rows[:8] + rows[9:])), "--target y --epochs 1")
+    assert "Remark" not in out
+
+
+def test_rows_set_apart_are_judged_by_themselves(pandas, run, file, rng):
+    """Nor does the scaling know of them. They are those of ``validation_split``."""
+    x, noise = rng.normal(5.0, 3.0, (2, 40))
+    rows = "\n".join(f"{a:.9f},{b:.9f}" for a, b in zip(x, 2.0 * x + noise, strict=True))
+    path = file("x,y\n" + rows + "\n")
+    options = "--target y --epochs 3 --hidden 3 --validation-split 0.25 --learning-rate 0.1 --save"
+    status, out, _ = run("train", path, options, path.with_name("net.npz"))
+    assert status == 0
+    X, y = np.loadtxt(path, delimiter=",", skiprows=1).T
+    numbered = fastnn.mlp([1, 1])
+    chosen = splits.apart(Rows(X[:, None], y[:, None], None), 0.25, numbered.problem("mse").loss, 0)
+    seen = X[~chosen], y[~chosen]
+    mean, deviation = np.mean(seen, axis=1), np.std(seen, axis=1)
+    net = fastnn.mlp([1, 3, 1], activation="tanh")
+    net.fit(
+        ((seen[0] - mean[0]) / deviation[0])[:, None],
+        (seen[1] - mean[1]) / deviation[1],
+        epochs=3,
+        batch_size=32,
+        optimizer=fastnn.SGD(0.1),
+    )
+    saved = fastnn.load(path.with_name("net.npz"))
+    expected = net.predict(((X - mean[0]) / deviation[0])[:, None])[:, 0] * deviation[1] + mean[1]
+    assert_allclose(saved.predict(X[:, None])[:, 0], expected, rtol=1e-12)
+    errors = [significant(float(np.sqrt(np.mean((expected - y)[which] ** 2)))) for which in (chosen, ~chosen)]
+    assert re.findall(r"Error     (\S+), root of the mean square over (.*);", out) == [
+        (errors[0], "the rows aside"),
+        (errors[1], "the rows it was trained on"),
+    ]
 
 
 def test_rows_that_cannot_be_predicted(pandas, run, file, tmp_path):

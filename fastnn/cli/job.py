@@ -60,9 +60,21 @@ class _EndsAtOnce:
         return True
 
 
-def train(options: argparse.Namespace, about: list[str], net: Sequential, X: Array, y: Array) -> int:
-    """Say what is trained, train, and say how long it took; the exit status."""
+def train(
+    options: argparse.Namespace,
+    about: list[str],
+    net: Sequential,
+    X: Array,
+    y: Array,
+    aside: tuple[Array, Array] | None = None,
+) -> int:
+    """Say what is trained, train, and say how long it took; the exit status.
+
+    ``aside`` are rows that were set apart for validation already.
+    """
     settings = learning.settings(options)
+    if aside is not None:
+        settings |= {"validation_data": aside, "validation_split": None}
     # What is refused is refused here, before anything is printed.
     ready = net.fit(X, y, **settings, verbose=0, callbacks=_EndsAtOnce()).compile_seconds
     net.history = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
@@ -87,8 +88,8 @@ def rows(text: str) -> int | str:
 
 
 def names(text: str) -> list[str]:
-    """Names, separated by commas."""
-    return text.split(",")
+    """Names, separated by commas; a name that has commas itself stands in double quotes."""
+    return next(csv.reader([text], skipinitialspace=True), [])
 
 
 def dtypes(name: str | None) -> tuple[str, ...]:

@@ -78,8 +78,18 @@ class Table:
             raise ValueError(f"the first line of {self.path} holds numbers; a line of column names is needed")
 
     def inputs(self, names: Sequence[str], hint: str = "") -> Doubles:
-        """Columns of numbers as (rows, columns)."""
-        return np.stack([self.numbers(name, hint) for name in names], axis=1)
+        """Columns of numbers as (rows, columns); ValueError that says which of them hold anything else."""
+        found, errors = [], {}
+        for name in names:
+            try:
+                found.append(self.numbers(name, hint))
+            except ValueError as error:  # noqa: PERF203 - all of them are to be told of
+                errors[name] = error
+        if errors:
+            first, *others = errors
+            also = f". Nor can {some([repr(name) for name in others])} be used" if others else ""
+            raise ValueError(f"{errors[first]}{also}")
+        return np.stack(found, axis=1)
 
     def numbers(self, name: str, hint: str = "") -> Doubles:
         """A column of finite numbers (rows,); ValueError if it holds anything else."""

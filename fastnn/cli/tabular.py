@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ import numpy.typing as npt
 from fastnn.cli import job, model, scaling
 from fastnn.cli.table import Table
 from fastnn.cli.words import count, significant, some
+
+if TYPE_CHECKING:
+    from fastnn import Sequential
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
 }
 OUTPUT_OF_CLASSES = {"binary_cross_entropy": "sigmoid", "cross_entropy": "softmax", "focal": "sigmoid"}
 SOFTMAXES = ("softmax", "log_softmax")
+FEWEST_NUMBERED = 10  # rows, from which on a column 1, 2, 3, … is no accident
 MOST_MOVED = 0.01  # by folding the scaling into the network: of the target's deviation, or of a class's share
 MOST_CLASSES_ALL_DIFFERENT = 20  # more values than this, and no two rows alike: names of rows, not of classes
 
@@ -52,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"{data.path} has no column left for inputs beside the target {options.target!r}")
     rows = data.inputs(columns, " (--ignore leaves a column out)")
     about = [f"Table     {data.path}: {count(len(rows), 'row')}, {count(len(columns), 'input')} ({some(columns)})"]
+    about += _remark_on_numbering(columns, rows)
 
     classes, y = _target(options, data)
     if classes is None:
@@ -67,17 +73,20 @@ def run(options: argparse.Namespace) -> int:
     X, t = rows, y
     if options.loss == "focal" and not one_output and classes is not None:
         t = np.eye(len(classes))[y]  # it takes shares, not labels
-    if options.scale:
-        of_inputs = scaling.Scale(rows, net.dtype)
+    aside = _rows_aside(options, net, X, t)
+    if options.scale:  # by the rows that it is trained on: of the others it is to know nothing
+        of_inputs = scaling.Scale(rows[~aside], net.dtype)
         X = of_inputs.scaled(rows)
         which = "inputs and target" if scales_target else "inputs"
         about.append(f"Scaling   {which} to mean 0 and deviation 1; the trained network takes them as they are")
     if scales_target:
-        of_target = scaling.Scale(y, net.dtype)
+        of_target = scaling.Scale(y[~aside], net.dtype)
         t = of_target.scaled(y)
+        about.append("          Losses and metrics on the way are those of the scaled target")
 
-    status = job.train(options, about, net, X, t)
-    diagnosis = job.diagnosis(options, net, X, t, status)
+    seen = X[~aside], t[~aside]
+    status = job.train(options, about, net, *seen, (X[aside], t[aside]) if aside.any() else None)
+    diagnosis = job.diagnosis(options, net, *seen, status)
     if options.scale:
         trained = net.predict(X).astype(np.float64)
         scaling.fold_inputs(net, of_inputs)
@@ -89,11 +98,34 @@ def run(options: argparse.Namespace) -> int:
         outputs = net.predict(rows)
         if options.scale:
             _remark_on_digits(options, outputs, trained, of_target.deviation if scales_target else 1.0)
-        which = "the rows it was trained on" if options.validation_split is None else "all rows"
-        print(quality(names, outputs, y, which))
+        if aside.any():
+            print(quality(names, outputs[aside], y[aside], "the rows aside"))
+        print(quality(names, outputs[~aside], y[~aside], "the rows it was trained on"))
     job.say(None if diagnosis is None else _with_names(diagnosis, columns))
     job.save(options, net, names, status)
     return status
+
+
+def _rows_aside(options: argparse.Namespace, net: Sequential, X: Array, t: Array) -> npt.NDArray[np.bool_]:
+    """(n,) which rows are set apart for validation, as ``validation_split`` would."""
+    if options.validation_split is None:
+        return np.zeros(len(X), bool)
+    from fastnn import splits
+    from fastnn.dataset import rows_of
+
+    loss = net.problem(options.loss).loss
+    return splits.apart(rows_of(X, t, None, net.format(loss))[0], options.validation_split, loss, net.seed)
+
+
+def _remark_on_numbering(columns: list[str], rows: Array) -> list[str]:
+    """A line, if a column only numbers the rows."""
+    steps = np.arange(len(rows))
+    numbering = [name for name, column in zip(columns, rows.T, strict=True) if (column - column[0] == steps).all()]
+    if len(rows) < FEWEST_NUMBERED or not numbering:
+        return []
+    return [
+        f"Remark    {numbering[0]!r} only numbers the rows; --ignore {shlex.quote(numbering[0])} leaves it out"
+    ]
 
 
 def _remark_on_digits(options: argparse.Namespace, outputs: Array, scaled: Array, deviation: float) -> None:

@@ -148,7 +148,13 @@ def add(commands: Commands) -> None:
 
     option = parser.add_argument_group("tables").add_argument
     option("--target", metavar="COLUMN", help="the column that is to be predicted")
-    option("--ignore", type=names, action="extend", metavar="COLUMN", help="a column to leave out; several: a,b,c")
+    option(
+        "--ignore",
+        type=names,
+        action="extend",
+        metavar="COLUMN",
+        help='a column to leave out; several: a,b,"c, too"',
+    )
     option("--separator", metavar="TEXT", help="what stands between columns (a comma; in .tsv files a tab)")
     option(
         "--scale",
