@@ -9,6 +9,7 @@
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from fastnn import datasets as datasets
@@ -78,11 +79,12 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+        this = sys.modules[__name__]  # with it, Python says which name may be meant
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}", name=name, obj=this)
     if _LATER[name] == "fastnn":
         return importlib.import_module(f"fastnn.{name}")
     return getattr(importlib.import_module(_LATER[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER} - {"importlib", "TYPE_CHECKING", "Any", "_LATER", "annotations"})
+    return sorted({*globals(), *_LATER} - {"importlib", "sys", "TYPE_CHECKING", "Any", "_LATER", "annotations"})

@@ -98,14 +98,14 @@ class Progress:
     status : "running", and at the end that of the History.
     """
 
-    network: Sequential
+    network: Sequential = field(repr=False)
     epoch: int
     epochs: int
     loss: float
     val_loss: float | None
     learning_rate: float
     gradient_norm: float
-    parameters: npt.NDArray[Any]
+    parameters: npt.NDArray[Any] = field(repr=False)
     status: str
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -162,6 +162,13 @@ def callbacks_of(value: Any) -> list[Any]:
         raise TypeError(f"callbacks is {checks.shown(value)}; a list of callbacks is needed")
     found = list(value)
     for i, callback in enumerate(found):
+        if isinstance(callback, EarlyStopping):
+            raise TypeError(
+                f"callbacks[{i}] is {checks.shown(callback)}, which is given as early_stopping instead"
+            )
+        never = [name for name in dir(callback) if name.startswith("on_") and name not in MOMENTS]
+        if isinstance(callback, Callback) and never:
+            raise TypeError(f"callbacks[{i}] has {never[0]}, which is never called; {', '.join(MOMENTS)} are")
         if isinstance(callback, type) or not (
             callable(callback) or any(callable(getattr(callback, moment, None)) for moment in MOMENTS)
         ):

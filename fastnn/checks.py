@@ -50,7 +50,9 @@ def whole_number(value: Any, name: str, *, least: int, most: int | None = None) 
 
 def byte_count(value: Any, name: str) -> int:
     """A number of bytes, given as such or like "500 MB"; TypeError or ValueError for anything else."""
-    sentence = f'{name} is {shown(value)}; a number of bytes from 1 on, or a text like "500 MB", is needed'
+    sentence = (
+        f'{name} is {shown(value)}; a number of bytes from 1 on, or a text like "500 MB" or "2 GiB", is needed'
+    )
     number = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
     if isinstance(number, str):
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", number)
@@ -113,8 +115,17 @@ def choice(value: Any, name: str, known: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} is {shown(value)}; one of these names is needed: {', '.join(names)}")
     if value not in names:
-        raise ValueError(f"{name} is {shown(value)}; known are {', '.join(names)}")
+        raise ValueError(f"{name} is {shown(value)}; known are {', '.join(names)}{meant(value, names)}")
     return value
+
+
+def meant(value: str, names: Iterable[str]) -> str:
+    """A question, if a name is like one of those that are known."""
+    import difflib  # seldom needed
+
+    begin = [name for name in names if name.startswith(value.lower())] if value else []
+    near = begin or difflib.get_close_matches(value.lower(), list(names), 1)
+    return f". Is {near[0]!r} meant?" if near else ""
 
 
 def dtype_of(value: Any) -> np.dtype[Any]:
@@ -143,7 +154,8 @@ def numbers_of(value: Any, name: str) -> Array:
     if array.dtype.kind == "O":
         array = _plain_numbers(array, name)
     if array.dtype.kind in "USTV":
-        raise TypeError(f"{name} holds text or records ({array.dtype}); real numbers are needed")
+        hint = f"; of names, np.unique({name}, return_inverse=True)[1] is the numbers" if name == "y" else ""
+        raise TypeError(f"{name} holds text or records ({array.dtype}); real numbers are needed{hint}")
     if array.dtype.kind not in NUMBER_KINDS:
         raise TypeError(f"{name} holds values of type {array.dtype}; real numbers are needed")
     return array
@@ -223,7 +235,8 @@ def targets(value: Any, rows: int, outputs: int, dtype: np.dtype[Any], name: str
     array = numbers_of(value, name)
     if array.shape[1:] != (outputs,) and not (array.ndim == 1 and outputs == 1):
         either = "(rows,) or (rows, 1)" if outputs == 1 else f"(rows, {outputs})"
-        raise ValueError(f"{name} has shape {np.shape(value)}; {either} is needed for {outputs} output(s)")
+        hint = "; labels are for loss 'cross_entropy'" if array.ndim == 1 and name == "y" else ""
+        raise ValueError(f"{name} has shape {np.shape(value)}; {either} is needed for {outputs} output(s){hint}")
     same_rows(array, rows, name)
     return finite(array, dtype, name).reshape(rows, outputs)
 

@@ -194,7 +194,10 @@ def header_of(archive: zipfile.ZipFile, kind: str, version: int) -> dict[str, An
     """The header's JSON, of a kind of files of fastnn and of this version of it."""
     found = json.loads(array_of(archive, "header", MOST_HEADER_BYTES).tobytes())
     if not isinstance(found, dict) or found.get("format") != f"fastnn {kind}":
-        raise ValueError(f"its header is not that of a {kind}")
+        other = found.get("format") if isinstance(found, dict) else None
+        uses = {"fastnn checkpoint": "a checkpoint, for fit(…, resume=…)", "fastnn network": "a network, for load"}
+        what = f"it is {uses[other]}" if isinstance(other, str) and other in uses else ""
+        raise ValueError(what or f"its header is not that of a {kind}")
     given = found.get("version")
     if given is True or given != version:
         raise ValueError(

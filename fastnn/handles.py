@@ -46,6 +46,10 @@ class Handle(NamedTuple):
     numbers: npt.NDArray[np.float64]
     parameters: Array
 
+    def __repr__(self) -> str:
+        numbers = f"{len(self.parameters)} parameters, {self.parameters.dtype}"
+        return f"<Handle: {self.table[one_row.FEATURES]} inputs, {self.table[one_row.UNITS]} outputs, {numbers}>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(
             "a handle holds addresses of this process: it can be neither copied nor sent to another one; send the "

@@ -87,6 +87,12 @@ class Layer(ABC):
         """Whether it belongs to a network, which has noted what it computes and given it its parameters."""
         return self._views is not None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # What is misspelt would do nothing, like trainabel.
+        if not name.startswith("_") and not hasattr(type(self), name):
+            raise AttributeError(f"a {type(self).__name__} layer has no attribute {name!r} to be set")
+        super().__setattr__(name, value)
+
     def _built(self) -> tuple[Array, Array]:
         if self._views is None:
             raise AttributeError("a layer has weights and bias once it belongs to a network")
@@ -208,6 +214,11 @@ class Dense(Layer):
         double = checks.DTYPES["float64"]
         self._given_weights: Array | None = None
         if weights is not None:
+            if np.ndim(weights) == 2 and np.shape(weights)[0] == self.units != np.shape(weights)[1]:
+                raise ValueError(
+                    f"weights have shape {np.shape(weights)}; (inputs, {self.units}) is needed, which is the "
+                    "transpose of what PyTorch has: weights.T"
+                )
             self._given_weights = checks.matrix(weights, "weights", double, self.units)
         self._given_bias: Array | None = None
         if bias is not None:
@@ -564,6 +575,10 @@ def activation_of(value: Any, argument: str = "activation") -> tuple[Activation,
     """An activation and its name, given by name or as an own one."""
     if isinstance(value, Activation) and value.name is not None:
         return value, value.name
+    if callable(value):
+        raise TypeError(
+            f"{argument} is {checks.shown(value)}; fastnn.own_activation makes an activation of a function"
+        )
     name = checks.choice(value, argument, ACTIVATIONS)
     return ACTIVATIONS[name], name
 

@@ -233,4 +233,6 @@ def loss_of(value: Any) -> Loss:
     """A loss, given as itself or by name."""
     if isinstance(value, Loss):
         return value
+    if callable(value):
+        raise TypeError(f"loss is {checks.shown(value)}; fastnn.own_loss makes a loss of a function")
     return LOSSES[checks.choice(value, "loss", LOSSES)]

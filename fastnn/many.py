@@ -141,6 +141,19 @@ class Fits(Sequence[History]):
         )
 
 
+# Arguments that are never lists themselves.
+ONE_FOR_ALL = {
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "loss",
+    "shuffle",
+    "validation_split",
+    "early_stopping",
+    "seed",
+}
+
+
 @dataclass(frozen=True)
 class _Member:
     """A network, and what is to be done with it."""
@@ -235,6 +248,8 @@ metrics, early_stopping, seed : as ``fit`` takes them.
         "seed": seed,
     }
     for name, value in arguments.items():
+        if isinstance(value, list) and name in ONE_FOR_ALL:
+            raise TypeError(f"{name} is a list; fastnn.each([…]) gives each network a value of its own")
         if isinstance(value, Each) and len(value.values) != len(nets):
             raise ValueError(
                 f"{name} is each() of {len(value.values)} value(s), and there are {len(nets)} networks"

@@ -1,6 +1,7 @@
 """Metrics: how good predictions are, as numbers for people. Each is what scikit-learn computes by its name.
 
-All take ``predictions``, ``targets`` and ``sample_weight``; fit takes metrics by name, "top_3_accuracy" for k = 3.
+All take ``predictions``, ``targets`` and ``sample_weight``, in the order of ``fastnn.losses``; in scikit-learn the
+targets come first. ``fit`` takes metrics by name, "top_3_accuracy" for k = 3.
 
 - ``predictions`` are the outputs of a network, (n, K) for n rows and K outputs, or (n,) for one output; for
   metrics of decided classes also labels: whole numbers (n,) of an integer type.
@@ -189,6 +190,7 @@ def metric_of(name: Any, argument: str = "metrics") -> Metric:
     if isinstance(name, str) and name not in METRICS:
         raise ValueError(
             f"{argument} is {checks.shown(name)}; known are {', '.join(METRICS)}, and top_3_accuracy and the like"
+            f"{checks.meant(name, METRICS)}"
         )
     return METRICS[checks.choice(name, argument, METRICS)]
 
@@ -660,6 +662,10 @@ def _labels(targets: Any, rows: int) -> tuple[checks.Array, int]:
     array = checks.numbers_of(targets, "targets")
     if array.ndim == 2 and array.shape[1] > 1:
         shares = checks.class_targets(array, rows, array.shape[1], checks.DTYPES["float64"], "targets")
+        if not np.isin(shares, (0, 1)).all():
+            raise ValueError(
+                "predictions are labels, and targets shares of classes; predictions come first, and then targets"
+            )
         return shares.argmax(axis=1), array.shape[1]
     column = checks.targets(array, rows, 1, checks.DTYPES["float64"], "targets")
     found = checks.labels(column[:, 0], MOST_LABELS, "targets")

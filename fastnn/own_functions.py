@@ -137,6 +137,8 @@ def _checked(value: Any, derivative: Any, name: Any, known: Any) -> tuple[Functi
         found.append(function)
     if name is None:
         name = found[0].__name__
+        if name == "<lambda>":
+            raise ValueError("name is missing, by which it is shown and saved; a lambda has none of its own")
     if not isinstance(name, str) or not name.isidentifier():
         raise ValueError(f"name is {checks.shown(name)}; letters, digits and underscores are needed")
     if name in known:

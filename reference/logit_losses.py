@@ -86,6 +86,44 @@ def exponential_poisson_derivative(z: Row, t: Row) -> list[float]:
     return [(exponential(z_k) - t_k) / len(z) for z_k, t_k in zip(z, t)]
 
 
+def log_softplus(z: float) -> float:
+    """log softplus(z). Below -40 softplus(z) is exp(z) to the last digit, and at last 0: its logarithm is z."""
+    return z if z < -40.0 else math.log(softplus(z))
+
+
+def softplus_growth(z: float) -> float:
+    """softplus'(z) / softplus(z), where softplus' is the sigmoid; below -40 both are exp(z)."""
+    return 1.0 if z < -40.0 else sigmoid(z) / softplus(z)
+
+
+def softplus_poisson(z: Row, t: Row) -> float:
+    """l = mean_k p_k - t_k log p_k for p_k = softplus(z_k)."""
+    total = 0.0
+    for z_k, t_k in zip(z, t):
+        total += softplus(z_k) - t_k * log_softplus(z_k)
+    return total / len(z)
+
+
+def softplus_poisson_derivative(z: Row, t: Row) -> list[float]:
+    """dl/dz_k = (1 - t_k / p_k) softplus'(z_k) / K, as (p_k - t_k) softplus'(z_k) / p_k / K."""
+    return [(softplus(z_k) - t_k) * softplus_growth(z_k) / len(z) for z_k, t_k in zip(z, t)]
+
+
+def softplus_gamma(z: Row, t: Row) -> float:
+    """l = mean_k t_k / p_k + log p_k for p_k = softplus(z_k)."""
+    total = 0.0
+    for z_k, t_k in zip(z, t):
+        total += t_k * exponential(-log_softplus(z_k)) + log_softplus(z_k)
+    return total / len(z)
+
+
+def softplus_gamma_derivative(z: Row, t: Row) -> list[float]:
+    """dl/dz_k = (1 - t_k / p_k) softplus'(z_k) / p_k / K."""
+    return [
+        (1.0 - t_k * exponential(-log_softplus(z_k))) * softplus_growth(z_k) / len(z) for z_k, t_k in zip(z, t)
+    ]
+
+
 def exponential_gamma(z: Row, t: Row) -> float:
     """l = mean_k t_k / p_k + log p_k for p_k = exp(z_k): t_k exp(-z_k) + z_k."""
     total = 0.0
@@ -163,8 +201,14 @@ def others(p: Row) -> list[float]:
 # name -> output activation -> value and derivative, both of (z, t): how a network is trained where the
 # two are known to fit each other.
 LOGIT_LOSSES: dict[str, dict[str, Pair]] = {
-    "poisson": {"exponential": (exponential_poisson, exponential_poisson_derivative)},
-    "gamma": {"exponential": (exponential_gamma, exponential_gamma_derivative)},
+    "poisson": {
+        "exponential": (exponential_poisson, exponential_poisson_derivative),
+        "softplus": (softplus_poisson, softplus_poisson_derivative),
+    },
+    "gamma": {
+        "exponential": (exponential_gamma, exponential_gamma_derivative),
+        "softplus": (softplus_gamma, softplus_gamma_derivative),
+    },
     "binary_cross_entropy": {
         "sigmoid": (sigmoid_binary_cross_entropy, sigmoid_binary_cross_entropy_derivative),
     },

@@ -13,8 +13,8 @@ from .losses import LOGIT_LOSSES, LOSSES, Loss, levels_of_outputs, name_and_sett
 # name -> the output activations that a loss accepts from their predictions; those that are not listed
 # accept all, and those in LOGIT_LOSSES also, or only, what is listed there.
 OUTPUTS: dict[str, tuple[str, ...]] = {
-    "poisson": ("softplus",),
-    "gamma": ("softplus",),
+    "poisson": (),
+    "gamma": (),
     "binary_cross_entropy": (),
     "cross_entropy": (),
     "hinge": ("identity", "tanh"),

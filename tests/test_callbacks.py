@@ -536,3 +536,12 @@ def test_early_stopping_says_how_it_is_made():
     stop = EarlyStopping("val_loss", patience=3, min_delta=0.5, restore_best=False)
     assert repr(stop) == "EarlyStopping('val_loss', patience=3, min_delta=0.5, restore_best=False)"
     assert repr(eval(repr(stop))) == repr(stop)
+
+
+def test_moments_that_there_are_not():
+    class Diary(fastnn.Callback):
+        def on_batch_end(self, progress):
+            """Keras has it."""
+
+    with pytest.raises(TypeError, match=r"callbacks\[0\] has on_batch_end, which is never called; on_train_begin"):
+        fastnn.mlp([1, 1]).fit([[1.0]], [1.0], callbacks=[Diary()])

@@ -650,10 +650,10 @@ def test_one_byte_changed_anywhere(checkpoint, data):
 
 
 def test_networks_and_checkpoints_are_told_apart(checkpoint, data, tmp_path):
-    with pytest.raises(ValueError, match="its header is not that of a network"):
+    with pytest.raises(ValueError, match=r"it is a checkpoint, for fit\(…, resume=…\)"):
         fastnn.load(checkpoint)
     network().save(tmp_path / "net.npz")
-    broken(tmp_path / "net.npz", data, "its header is not that of a checkpoint")
+    broken(tmp_path / "net.npz", data, "it is a network, for load")
 
 
 @pytest.mark.parametrize(

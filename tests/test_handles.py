@@ -353,3 +353,7 @@ def test_a_network_in_place_of_its_handle():
     net = fastnn.mlp([2, 3, 1])
     with pytest.raises(TypeError, match=r"a network cannot be an argument of compiled code; net\.handle can"):
         numba.njit(lambda found: found)(net)
+
+
+def test_a_handle_is_shown_in_a_line():
+    assert repr(fastnn.mlp([3, 4, 2]).handle) == "<Handle: 3 inputs, 2 outputs, 26 parameters, float64>"

@@ -429,3 +429,17 @@ def test_no_other_thread_trains_it_at_the_same_time():
     assert found[2] == 1
     try_all()
     assert found[3] == 1
+
+
+def test_misspelt_attributes_of_layers_are_refused():
+    for layer in (fastnn.Dense(2), fastnn.Dropout(0.1), fastnn.LayerNormalization()):
+        with pytest.raises(AttributeError, match=f"a {type(layer).__name__} layer has no attribute 'trainabel'"):
+            layer.trainabel = False
+        layer.trainable = False
+
+
+def test_what_python_says_of_a_misspelt_name():
+    with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'Sequental'") as caught:
+        _ = fastnn.Sequental
+    assert caught.value.name == "Sequental"
+    assert caught.value.obj is fastnn

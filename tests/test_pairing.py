@@ -222,6 +222,7 @@ def test_every_loss_of_the_kernels_is_used():
     # The two that have no name: of a gradient handed to backward, and of plain probabilities.
     every = [loss_kinds.LINEAR, loss_kinds.OF_PROBABILITIES, *loss_kinds.LOSSES.values()]
     used = [formula.kernel for loss in every for formula in loss.formulas.values()]
+    used += [loss.of_numbers.kernel for loss in every if loss.of_numbers is not None]
     same(functions(loss_kernels, ["z", "y", "t"]) | functions(row_losses, ["rows"]), used)
 
 

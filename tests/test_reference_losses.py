@@ -125,7 +125,7 @@ def test_losses_of_large_logits(name, output, t):
     for z in ([1e3, -1e3, 1e3], [-1e3, 1e3, 0.0], [-300.0, -300.0, 300.0]):
         results = [value(z, t), *derivative(z, t)]
         assert not any(math.isnan(result) for result in results)
-        if output != "exponential":
+        if output != "exponential" and name != "gamma":  # whose loss is t/p
             assert all(math.isfinite(result) for result in results)
 
 

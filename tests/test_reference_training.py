@@ -206,13 +206,13 @@ def test_labels():
     [
         ({0: 3.0, 2: 0.5}, [3.0, 1.0, 0.5, 3.0]),
         ({}, [1.0, 1.0, 1.0, 1.0]),
-        ("balanced", [4 / 6, 4 / 3, 4 / 3, 4 / 6]),
+        ("balanced", [4.5 / 8.4, 4.5 / 1.5, 4.5 / 3.6, 4.5 / 8.4]),
         ({1: 0.0}, [1.0, 0.0, 1.0, 1.0]),
     ],
 )
 def test_class_weight(class_weight, expected):
-    X, _, w = problem(samples=4)
-    y = [0, 1, 2, 0]
+    X, _, _ = problem(samples=4)
+    y, w = [0, 1, 2, 0], [2.0, 0.5, 1.2, 0.8]
     net, twin = (mlp([2, 3], output="softmax") for _ in range(2))
     options = {"epochs": 3, "loss": "cross_entropy", "validation_data": (X, y, w)}
     history = net.fit(X, y, sample_weight=w, class_weight=class_weight, **options)
@@ -224,9 +224,9 @@ def test_class_weight(class_weight, expected):
 
 
 def test_balanced_weights_by_hand():
-    samples = [([0.0], [1.0], 2.0), ([0.0], [0.0], 1.0), ([0.0], [1.0], 0.0), ([0.0], [1.0], 1.0)]
+    samples = [([0.0], [1.0], 2.0), ([0.0], [0.0], 1.5), ([0.0], [1.0], 0.0), ([0.0], [1.0], 1.0)]
     weights = [w for _, _, w in weigh_classes(samples, "hinge", "balanced")]
-    assert weights == [2 * 4 / (2 * 3), 4 / (2 * 1), 0.0, 4 / (2 * 3)]
+    assert weights == pytest.approx([2 * 4.5 / (2 * 3), 1.5 * 4.5 / (2 * 1.5), 0.0, 4.5 / (2 * 3)])
 
 
 def test_balanced_counts_rows_of_the_training_part():

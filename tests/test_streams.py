@@ -669,7 +669,7 @@ def test_rows_that_are_others_in_the_last_pass(rows, limit):
 
 # Refused --------------------------------------------------------------------------------------------
 
-OF_BYTES = 'a number of bytes from 1 on, or a text like "500 MB", is needed'
+OF_BYTES = 'a number of bytes from 1 on, or a text like "500 MB" or "2 GiB", is needed'
 
 
 @pytest.mark.parametrize("limit", [1e9, np.float32(2.0**30), np.int64(10**9), np.array(1e9), "1 GB", " 1.5gib "])
