@@ -1,4 +1,4 @@
-"""The activation functions that a layer can be given by name."""
+"""The activation functions that are available by name."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from fastnn.kernels import row_activations
 
 @dataclass(frozen=True)
 class Activation:
-    """What the other rooms need to know of an activation function."""
+    """What the rest of the package needs to know about an activation function."""
 
     kernel: Any
-    initializer: str = "glorot_uniform"  # for a layer that has it, where none is named
+    initializer: str = "glorot_uniform"  # the default for layers with this activation
     whole: bool = False  # whether its kernel is a function of whole rows
     coupled: bool = False  # whether it needs all units of a sample; for the output layer only
-    name: str | None = None  # of one that is not the project's
+    name: str | None = None  # the name of a user-defined activation, else None
 
     @property
     def hidden(self) -> bool:
-        """Whether a hidden layer that is to be trained can have it."""
+        """Whether a hidden layer can be trained with this activation."""
         return not self.coupled and self.kernel is not kernels.step
 
     def address(self, dtype: np.dtype[Any]) -> int:
-        """Where compiled code calls it."""
+        """Return the address at which compiled code calls the activation."""
         pattern = parts.row_activation if self.whole else parts.elementwise_activation
         return parts.address_of(pattern, self.kernel, dtype)
 

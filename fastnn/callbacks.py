@@ -1,4 +1,4 @@
-"""What looks on while a network is trained, and may end it."""
+"""Callbacks, which observe the training of a network and may end it, and early stopping."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ def _name(value: Any, name: str) -> str | None:
 
 @dataclass(frozen=True, repr=False)
 class EarlyStopping(Description):
-    """End a fit when nothing has become better for some epochs.
+    """Early stopping: end a fit when a monitored value has not improved for some epochs.
 
-    After each epoch a value is compared with the best so far. Better is lower for losses and errors, and higher
+    After each epoch the value is compared with the best so far. Lower is better for losses and errors, and higher
     for accuracy and the like; a value that is not finite is never better.
 
     Parameters
     ----------
     monitor : "loss", "val_loss", the name of one of the fit's metrics, or "val_" and that name. None is
         "val_loss", or "loss" for a fit without validation rows.
-    patience : epochs without a better value, a whole number from 1 on.
-    min_delta : better is what is better by more than this; 0 or more.
-    restore_best : whether the network gets the parameters back that it had after the best epoch, when the fit has
-        ended by itself. As in Keras, a value of the training rows is from before the epoch's updates (or from
-        between them), that of validation rows from after them.
+    patience : the number of epochs without improvement after which the fit ends, a whole number from 1 on.
+    min_delta : an improvement counts only if it is greater than this; 0 or more.
+    restore_best : whether the network gets back the parameters that it had after the best epoch, if the fit ends
+        by itself. As in Keras, a value of the training rows is from before the epoch's updates (or from between
+        them), and one of the validation rows from after them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -83,19 +83,19 @@ class EarlyStopping(Description):
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How far a fit has got; what callbacks are given.
+    """The progress of a fit, as it is passed to callbacks.
 
     Attributes
     ----------
-    network : the network, with the parameters as they are now: ``predict`` and the like can be asked. What is
-        written to them, the fit does not take over.
-    epoch, epochs : how many are finished, and how many there are to be.
-    loss, val_loss : of the last epoch; NaN before the first, and None without validation rows.
-    metrics : those of the last epoch, by name.
-    learning_rate : of the last epoch's first update, or what the first update will have.
+    network : the network with its current parameters; ``predict`` and the like can be called. Writes to them do
+        not affect the fit.
+    epoch, epochs : the number of finished epochs, and the number that was asked for.
+    loss, val_loss : the losses of the last epoch; NaN before the first. val_loss is None without validation rows.
+    metrics : the metrics of the last epoch, by name.
+    learning_rate : the rate of the last epoch's first update; before the first epoch, that of the first update.
     gradient_norm : the Euclidean norm of the last update's gradient.
-    parameters : (P,) as they are now, a view that cannot be written to; a copy stays as it is.
-    status : "running", and at the end that of the History.
+    parameters : (P,) the current parameters, a read-only view; copy it to keep the values.
+    status : "running", or at the end the status of the History.
     """
 
     network: Sequential = field(repr=False)
@@ -111,7 +111,7 @@ class Progress:
 
 
 class Callback:
-    """What a callback may have; all its methods do nothing unless a subclass makes them.
+    """Base class of callbacks; its methods do nothing unless a subclass overrides them.
 
     Examples
     --------
@@ -127,25 +127,26 @@ class Callback:
     """
 
     def on_train_begin(self, progress: Progress) -> bool | None:
-        """Before the first epoch; to return True or raise StopTraining ends the fit."""
+        """Called before the first epoch; returning True or raising StopTraining ends the fit."""
 
     def on_epoch_end(self, progress: Progress) -> bool | None:
-        """After each epoch; to return True or raise StopTraining ends the fit."""
+        """Called after each epoch; returning True or raising StopTraining ends the fit."""
 
     def on_train_end(self, progress: Progress) -> None:
-        """After the fit, when the network has its parameters and its history.
+        """Called after the fit, when the network has its final parameters and its history.
 
-        However it ended, by Ctrl-C and exceptions too; but not if ``on_train_begin`` of this callback raised one.
+        This also happens if Ctrl-C or an exception ended the fit, but not if this callback's ``on_train_begin``
+        raised one.
         """
 
 
 def call_all(functions: Iterable[Callable[[], None]]) -> None:
-    """Call each, whatever another raises; the first exception is raised when all have been called."""
+    """Call all functions even if some raise; then raise the first exception."""
     first: BaseException | None = None
     for function in functions:
         try:
             function()
-        except BaseException as error:  # noqa: PERF203 - one of them, not all together
+        except BaseException as error:  # noqa: PERF203 - for each of them, not for all together
             first = first or error
     if first is not None:
         raise first
@@ -155,7 +156,7 @@ MOMENTS = ("on_train_begin", "on_epoch_end", "on_train_end")
 
 
 def callbacks_of(value: Any) -> list[Any]:
-    """A list of callbacks, each an object with some of the methods or a function for the end of an epoch."""
+    """Return checked callbacks as a list: objects with some of the methods, or functions for ends of epochs."""
     if callable(value) or any(hasattr(value, moment) for moment in MOMENTS):
         value = [value]
     if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
@@ -180,7 +181,7 @@ def callbacks_of(value: Any) -> list[Any]:
 
 
 class Callbacks:
-    """Calls callbacks at their moments."""
+    """Calls a fit's callbacks at the right times."""
 
     def __init__(self, network: Sequential, callbacks: list[Any]) -> None:
         self._network = network
@@ -189,7 +190,7 @@ class Callbacks:
         self._begun: list[Any] = []
 
     def begin(self, run: Run) -> None:
-        """Call on_train_begin."""
+        """Call ``on_train_begin`` of all callbacks."""
         self._seen = run.epochs
         progress = self._progress(run)
         for callback in self._callbacks:
@@ -197,7 +198,7 @@ class Callbacks:
             self._begun.append(callback)
 
     def look(self, run: Run) -> None:
-        """Call on_epoch_end after an epoch."""
+        """Call ``on_epoch_end`` of all callbacks if an epoch has been finished."""
         if run.epochs > self._seen:
             self._seen = run.epochs
             progress = self._progress(run)
@@ -205,7 +206,7 @@ class Callbacks:
                 self._call(callback, "on_epoch_end", progress, run)
 
     def end(self, run: Run) -> None:
-        """Call on_train_end, of each that has begun, whatever another raises."""
+        """Call ``on_train_end`` of each callback that has begun, even if another raises."""
         progress = self._progress(run, at_the_end=True)
         call_all(
             functools.partial(self._call, callback, "on_train_end", progress, run) for callback in self._begun

@@ -1,4 +1,4 @@
-"""The door: what people hand in becomes a checked array or number, or a sentence that says what is wrong."""
+"""Checks of arguments: they become arrays or numbers of the right kind, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Array: TypeAlias = npt.NDArray[Any]
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 BYTES = {"B": 1, "BYTE": 1, "BYTES": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 BYTES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-NUMBERS_AT_ONCE = 1 << 20  # are converted, so that this needs little memory
-CHECKED_AT_ONCE = 1 << 16  # are checked, so that the answers stay in the cache
+NUMBERS_AT_ONCE = 1 << 20  # how many are converted at a time, to save memory
+CHECKED_AT_ONCE = 1 << 16  # how many are checked at a time, so that the results stay in the cache
 MOST_SEED = 2**63 - 1
-MOST_EPOCHS = 10**9  # and of all that is counted in them
+MOST_EPOCHS = 10**9  # the bound on all that is counted in epochs
 NUMBER_KINDS = "biuf"  # booleans, whole and real numbers, as NumPy names kinds of dtypes
 
 
@@ -31,12 +31,12 @@ _shortener.maxstring = _shortener.maxother = 80
 
 
 def shown(value: Any) -> str:
-    """``repr(value)``, shortened and in one line, so that a message stays a sentence."""
+    """Return ``repr(value)``, shortened and on one line, so that a message stays a sentence."""
     return re.sub(r"\s*\n\s*", " ", _shortener.repr(value))
 
 
 def whole_number(value: Any, name: str, *, least: int, most: int | None = None) -> int:
-    """``value`` as an int; TypeError if it is no whole number, ValueError if it is out of range."""
+    """Return ``value`` as an int; TypeError if it is not a whole number, ValueError if it is out of range."""
     accepted = f"a whole number from {least}" + (" on" if most is None else f" to {most}")
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
@@ -49,7 +49,7 @@ def whole_number(value: Any, name: str, *, least: int, most: int | None = None) 
 
 
 def byte_count(value: Any, name: str) -> int:
-    """A number of bytes, given as such or like "500 MB"; TypeError or ValueError for anything else."""
+    """Return a number of bytes, given as a number or like "500 MB"; TypeError or ValueError for anything else."""
     sentence = (
         f'{name} is {shown(value)}; a number of bytes from 1 on, or a text like "500 MB" or "2 GiB", is needed'
     )
@@ -77,7 +77,7 @@ def real_number(
     least: float | None = None,
     below: float | None = None,
 ) -> float:
-    """``value`` as a finite float; TypeError if it is no number, ValueError if it is out of range."""
+    """Return ``value`` as a finite float; TypeError if it is not a number, ValueError if it is out of range."""
     bounds = [
         f"{words} {bound:g}"
         for words, bound in (("above", above), ("at least", least), ("below", below))
@@ -103,14 +103,14 @@ def real_number(
 
 
 def truth(value: Any, name: str) -> bool:
-    """``value`` as a bool; TypeError if it is something else."""
+    """Return ``value`` as a bool; TypeError if it is something else."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} is {shown(value)}; True or False is needed")
     return bool(value)
 
 
 def choice(value: Any, name: str, known: Iterable[str]) -> str:
-    """``value`` if it is one of the known names; else TypeError or ValueError with all of them."""
+    """Return ``value`` if it is one of the known names; else TypeError or ValueError with all of them."""
     names = list(known)
     if not isinstance(value, str):
         raise TypeError(f"{name} is {shown(value)}; one of these names is needed: {', '.join(names)}")
@@ -120,7 +120,7 @@ def choice(value: Any, name: str, known: Iterable[str]) -> str:
 
 
 def meant(value: str, names: Iterable[str]) -> str:
-    """A question, if a name is like one of those that are known."""
+    """Return a question like ". Is 'adam' meant?" if a name resembles one of those known, else ""."""
     import difflib  # seldom needed
 
     begin = [name for name in names if name.startswith(value.lower())] if value else []
@@ -129,7 +129,7 @@ def meant(value: str, names: Iterable[str]) -> str:
 
 
 def dtype_of(value: Any) -> np.dtype[Any]:
-    """float32 or float64, given by name or as NumPy's type."""
+    """Return the dtype float32 or float64, given by name or as a NumPy type; ValueError for anything else."""
     try:
         name = np.dtype(value).name
     except TypeError:
@@ -140,7 +140,7 @@ def dtype_of(value: Any) -> np.dtype[Any]:
 
 
 def numbers_of(value: Any, name: str) -> Array:
-    """``value`` as an array of real numbers of whatever type and shape it has."""
+    """Return ``value`` as an array of real numbers of any type and shape; else TypeError or ValueError."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{name} is an array with masked entries; fill them or leave their rows out")
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
@@ -149,7 +149,7 @@ def numbers_of(value: Any, name: str) -> Array:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name} is no array of numbers: its rows have different lengths") from error
-    except RuntimeError as error:  # of other libraries' arrays
+    except RuntimeError as error:  # raised by some other libraries' arrays
         raise ValueError(f"{name} cannot be made a NumPy array: {error}") from error
     if array.dtype.kind == "O":
         array = _plain_numbers(array, name)
@@ -162,7 +162,7 @@ def numbers_of(value: Any, name: str) -> Array:
 
 
 def _plain_numbers(array: Array, name: str) -> Array:
-    """An array of Python objects that are numbers each (as tables with mixed columns give), as float64."""
+    """Return an array of Python objects, all of them numbers, as float64 (mixed columns of tables give such)."""
     for i, item in enumerate(array.flat):
         if not isinstance(item, (numbers.Real, np.bool_)):
             held = f"{name} holds a value of type {type(item).__name__}"
@@ -177,19 +177,19 @@ def _plain_numbers(array: Array, name: str) -> Array:
 
 
 def place(at: Sequence[int]) -> str:
-    """Where a number stands in an array, as one writes it between brackets."""
+    """Return the index of a number in an array, as it is written between brackets."""
     return ", ".join(str(i) for i in at)
 
 
 def said_of_whole(message: str, rows: int) -> str:
-    """A message on a part of so many rows, as one on all of them: ``X[39:52][11, 1]`` is ``X[50, 1]`` there."""
+    """Turn a message about a slice into one about all ``rows`` rows: ``X[39:52][11, 1]`` becomes ``X[50, 1]``."""
     message = re.sub(r"\[(\d+):\d+\]\[(\d+)", lambda at: f"[{int(at[1]) + int(at[2])}", message, count=1)
     message = re.sub(r"\[\d+:\d+\] has shape \(\d+", f" has shape ({rows}", message, count=1)
     return re.sub(r"\[\d+:\d+\] has ", " has ", message, count=1)
 
 
 def converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
-    """The array in C order and the given dtype; a copy only where it must be."""
+    """Return the array in C order and the given dtype, copied only if necessary."""
     if array.dtype != dtype or not array.flags.c_contiguous:
         memory.refuse(array.size * dtype.itemsize, f"to copy {name}, {array.size:,} numbers, as {dtype}")
     with np.errstate(all="ignore"):
@@ -197,7 +197,7 @@ def converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
 
 
 def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
-    """The same; ValueError for NaN, infinity."""
+    """Return the array like ``converted``; ValueError if it contains NaN or infinity."""
     checked = converted(array, dtype, name)
     flat = checked.reshape(-1)
     for first in range(0, flat.size, CHECKED_AT_ONCE):
@@ -212,14 +212,14 @@ def finite(array: Array, dtype: np.dtype[Any], name: str) -> Array:
 
 
 def matrix(value: Any, name: str, dtype: np.dtype[Any], columns: int | None = None) -> Array:
-    """``value`` as finite numbers of shape (rows, columns), with at least one of each."""
+    """Return ``value`` as finite numbers of shape (rows, columns), with at least one of each."""
     array = numbers_of(value, name)
     refuse_shape(array, name, columns)
     return finite(array, dtype, name)
 
 
 def refuse_shape(array: Array, name: str, columns: int | None = None) -> None:
-    """ValueError unless an array has rows and columns, at least one of each."""
+    """Raise ValueError unless an array has rows and columns, at least one of each."""
     needed = f"(rows, {'columns' if columns is None else columns})"
     if array.ndim != 2:
         hint = f"; one row is {name}.reshape(1, -1)" if array.ndim == 1 else ""
@@ -231,7 +231,7 @@ def refuse_shape(array: Array, name: str, columns: int | None = None) -> None:
 
 
 def targets(value: Any, rows: int, outputs: int, dtype: np.dtype[Any], name: str = "y") -> Array:
-    """``value`` as finite numbers of shape (rows, outputs); (rows,) will do for one output."""
+    """Return ``value`` as finite numbers of shape (rows, outputs); (rows,) is accepted for one output."""
     array = numbers_of(value, name)
     if array.shape[1:] != (outputs,) and not (array.ndim == 1 and outputs == 1):
         either = "(rows,) or (rows, 1)" if outputs == 1 else f"(rows, {outputs})"
@@ -242,7 +242,7 @@ def targets(value: Any, rows: int, outputs: int, dtype: np.dtype[Any], name: str
 
 
 def labels(value: Array, classes: int, name: str = "y") -> npt.NDArray[np.intp]:
-    """An array (rows,) of whole numbers from 0 to classes - 1."""
+    """Return an array (rows,) of labels, whole numbers from 0 to classes - 1; ValueError for others."""
     numbers_ = finite(value, DTYPES["float64"], name)
     wrong = (numbers_ != np.floor(numbers_)) | (numbers_ < 0) | (numbers_ >= classes)
     if wrong.any():
@@ -253,7 +253,7 @@ def labels(value: Array, classes: int, name: str = "y") -> npt.NDArray[np.intp]:
 
 
 def class_targets(value: Any, rows: int, classes: int, dtype: np.dtype[Any], name: str = "y") -> Array:
-    """Labels (rows,), or rows of class shares that sum to 1, as shares (rows, classes)."""
+    """Return labels (rows,), or rows of class shares that sum to 1, as shares (rows, classes)."""
     array = numbers_of(value, name)
     if array.ndim == 2 and array.shape[1] == 1 and classes > 1:
         array = array.reshape(-1)
@@ -272,7 +272,7 @@ def class_targets(value: Any, rows: int, classes: int, dtype: np.dtype[Any], nam
 
 
 def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array | None:
-    """``value`` as numbers (rows,) that are not negative and not all 0; None stays None."""
+    """Return ``value`` as numbers (rows,) that are not negative and not all 0; None stays None."""
     if value is None:
         return None
     given = _not_negative(value, rows, dtype, name)
@@ -284,7 +284,7 @@ def sample_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sam
 
 
 def refuse_sum(found: float, dtype: np.dtype[Any], name: str = "sample_weight") -> None:
-    """ValueError for a sum of weights so small or great that weighted losses would lose digits, or overflow."""
+    """Raise ValueError for a sum of weights so small or great that weighted losses lose digits, or overflow."""
     info = np.finfo(dtype)
     least, most = float(info.tiny / info.eps), float(info.max * info.eps)
     if not least <= found <= most:
@@ -297,7 +297,7 @@ def _sum(weights: Array) -> float:
 
 
 def row_weights(value: Any, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array:
-    """``value`` as numbers (rows,) that are not negative."""
+    """Return ``value`` as numbers (rows,) that are not negative."""
     return without_subnormal(_not_negative(value, rows, dtype, name))
 
 
@@ -314,19 +314,19 @@ def _not_negative(value: Any, rows: int, dtype: np.dtype[Any], name: str) -> Arr
 
 
 def without_subnormal(weights: Array) -> Array:
-    """0 in place of weights so small that their reciprocal overflows: a batch could not be divided by theirs."""
+    """Replace subnormal weights by 0: their reciprocals overflow, so a batch could not be divided by their sum."""
     subnormal = (weights > 0) & (weights < np.finfo(weights.dtype).tiny)
     return np.where(subnormal, weights.dtype.type(0), weights) if subnormal.any() else weights
 
 
 def same_rows(array: Array, rows: int, name: str) -> None:
-    """ValueError unless an array has so many rows."""
+    """Raise ValueError unless an array has that many rows."""
     if len(array) != rows:
         raise ValueError(f"{name} has {len(array)} row(s) and X has {rows}; one for each row is needed")
 
 
 def members(value: Any, name: str, kind: type) -> Sequence[Any]:
-    """``value`` as a list of at least one object of a type."""
+    """Return ``value`` as a list of at least one object of a type."""
     if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Set)):
         raise TypeError(f"{name} is {shown(value)}; a list of {kind.__name__} is needed")
     found = list(value)

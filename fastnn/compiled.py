@@ -1,4 +1,4 @@
-"""The functions that are compiled as a whole and called from Python, and their cache on disk."""
+"""Entry functions, which are compiled as a whole and called from Python, and their cache on disk."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from fastnn.kernels.jit import FLAGS
 from fastnn.kernels.simd import at_address, pointer
 from fastnn.threads import started
 
-# A load from the cache is over by then, a compilation is not.
+# Loading from the cache takes less time, compiling takes more.
 SECONDS_BEFORE_NOTICE = 1.0
-# What Numba says after Ctrl-C in a function that LLVM calls, from where no exception gets out.
+# Numba's message after Ctrl-C in a function that LLVM calls, which cannot pass exceptions on.
 LOST_INTERRUPT = "no compiled object yet"
-SECONDS_BEFORE_FORK = 60.0  # that a fork waits for another thread's compilation, at most
+SECONDS_BEFORE_FORK = 60.0  # how long a fork waits for another thread's compilation at most
 
 
 def _training_loop(sources: str) -> Callable[..., None]:
@@ -171,10 +171,10 @@ def _measurement(sources: str) -> Callable[..., None]:
 
 @functools.cache
 def digest_of_sources() -> str:
-    """A digest of the kernels' sources.
+    """Return a digest of the kernels' sources.
 
     Numba's cache looks at the file of the entry function only. The digest is a closure variable of the entry
-    functions, which is part of the cache's key: after an edit in any kernel they are compiled anew.
+    functions, and thereby part of the cache's key: after an edit in any kernel they are compiled anew.
     """
     digest = hashlib.sha256()
     for path in sorted(Path(kernels.__path__[0]).rglob("*.py")):
@@ -183,20 +183,20 @@ def digest_of_sources() -> str:
 
 
 class _Preparations:
-    """Of one process: one thread at a time, and whether one is in the midst of it."""
+    """The state of compilations in a process: only one thread at a time may compile."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.under_way = False
-        self.collected = False  # whether garbage was, before
+        self.collected = False  # whether garbage collection was enabled before
 
     def pause_collection(self) -> None:
-        """The compiler makes very many objects that stay: a tenth of its time went to looking for garbage."""
+        """Disable garbage collection: it took a tenth of the compiler's time, whose many objects stay in use."""
         self.collected = gc.isenabled()
         gc.disable()
 
     def resume_collection(self) -> None:
-        """As it was before."""
+        """Enable garbage collection again if it was enabled before."""
         if self.collected:
             self.collected = False
             gc.enable()
@@ -208,18 +208,18 @@ _forking = threading.local()
 
 
 def _wait_for_others() -> None:
-    """Before a fork: who is compiling holds locks of Numba's, and would not be there to give them back."""
+    """Before a fork, wait for threads that compile: the child could never release their Numba locks."""
     _forking.has_lock = _preparations.lock.acquire(timeout=SECONDS_BEFORE_FORK)
 
 
 def _go_on() -> None:
-    """In the parent."""
-    if getattr(_forking, "has_lock", False):  # it may have begun before this was registered
+    """After a fork, release the lock in the parent."""
+    if getattr(_forking, "has_lock", False):  # the fork may have begun before this was registered
         _preparations.lock.release()
 
 
 def _begin_anew() -> None:
-    """In the child."""
+    """After a fork, start with a new state in the child."""
     global _preparations
     _preparations.resume_collection()
     _preparations = _Preparations()
@@ -232,27 +232,27 @@ def _watch_forks() -> None:
 
 
 def seconds_spent() -> float:
-    """On compiling and loading compiled code, by this thread so far."""
+    """Return the seconds that this thread has spent on compiling and loading compiled code."""
     return getattr(_spent, "seconds", 0.0)
 
 
 class _Notice(event.Listener):  # type: ignore[misc]
-    """Says on stderr what is being compiled, once, if that takes long; to load what is on disk is no compiling."""
+    """Says on stderr what is being compiled, once, if it takes long; loading from disk does not count."""
 
     def __init__(self, message: str) -> None:
         self._message: str | None = message
         self._compiling = self._late = False
         self._timer = threading.Timer(SECONDS_BEFORE_NOTICE, self._time_is_up)
         self._timer.daemon = True
-        started(self._timer)  # if the system has no thread left, nothing is said
+        started(self._timer)  # if the system has no thread left, there is no notice
 
     def on_start(self, event: Any) -> None:
-        """Something is about to be compiled."""
+        """Note that a compilation begins."""
         self._compiling = True
         self._say()
 
     def on_end(self, event: Any) -> None:
-        """It is compiled."""
+        """Do nothing when a compilation ends."""
 
     def _time_is_up(self) -> None:
         self._late = True
@@ -265,14 +265,14 @@ class _Notice(event.Listener):  # type: ignore[misc]
             progress.notify(message)
 
     def stop(self) -> None:
-        """Say no more."""
+        """Cancel the notice if it has not been shown."""
         self._message = None
         self._timer.cancel()
 
 
 @contextmanager
 def preparing(what: str, dtype: np.dtype[Any], usual: str) -> Iterator[None]:
-    """One thread at a time; and if it takes long, say on stderr what is going on."""
+    """Let one thread compile at a time, and if that takes long, say on stderr what is going on."""
     _watch_forks()
     mine = _preparations
     start = time.perf_counter()
@@ -297,13 +297,13 @@ def preparing(what: str, dtype: np.dtype[Any], usual: str) -> Iterator[None]:
 
 
 def kept_on_disk(make: Callable[..., Any]) -> Any:
-    """What ``make(cache=True)`` gives; without a cache, and with a warning, if it cannot be written or read."""
+    """Return ``make(cache=True)``; if the cache cannot be written or read, warn and return ``make()``."""
     try:
         return make(cache=True)
     except (EOFError, pickle.UnpicklingError) as error:
         _warn_of_no_cache(f"what is there is damaged: {error}; fastnn warmup says where it is, to be deleted")
         return make()
-    except (RuntimeError, OSError) as error:  # "cannot cache function"; the folder is full, or not ours any more
+    except (RuntimeError, OSError) as error:  # "cannot cache function"; the folder is full, or no longer writable
         if str(error).startswith(LOST_INTERRUPT):
             raise KeyboardInterrupt from None
         _warn_of_no_cache(str(error))
@@ -314,7 +314,7 @@ _warned = False
 
 
 def _warn_of_no_cache(reason: str) -> None:
-    """Once in a process."""
+    """Warn that compiled code is not cached, once in a process."""
     global _warned
     if not _warned:
         _warned = True
@@ -332,7 +332,7 @@ class EntryFunction:
     def __init__(self, make: Callable[[str], Callable[..., Any]], what: str, usual: str) -> None:
         self._make = make
         self._what = what
-        self._usual = usual  # time that it takes to compile
+        self._usual = usual  # the usual time to compile it
         self._ready: set[np.dtype[Any]] = set()
 
     @functools.cached_property
@@ -343,7 +343,7 @@ class EntryFunction:
         return numba.njit(**cache, **FLAGS)(self._make(digest_of_sources()))
 
     def prepare(self, dtype: np.dtype[Any], *arguments: Any) -> None:
-        """Compile for arguments like these, or load what is on disk."""
+        """Compile for arguments of these types, or load the compiled code from disk."""
         if dtype in self._ready or numba.config.DISABLE_JIT:
             return
         with preparing(self._what, dtype, self._usual):
@@ -355,13 +355,13 @@ class EntryFunction:
                 return function
 
             made = kept_on_disk(compiled)
-            if made is not vars(self).get("_function"):  # one without a cache, which has none of the others
+            if made is not vars(self).get("_function"):  # a new one without a cache, compiled for this dtype only
                 self._ready.clear()
             self._function = made
             self._ready.add(dtype)
 
     def folder(self) -> str:
-        """Where its compiled code is kept; OSError if no folder can be written to."""
+        """Return the folder of its compiled code; OSError if no folder can be written to."""
         try:
             return str(self._function.stats.cache_path)
         except RuntimeError as error:
@@ -371,19 +371,19 @@ class EntryFunction:
 
     @property
     def specialisations(self) -> int:
-        """For how many kinds of arguments there is machine code in this process."""
+        """The number of argument types for which there is machine code in this process."""
         return len(self._function.signatures)
 
     @property
     def direct(self) -> Callable[..., Any]:
-        """What can be called, once it is prepared, in less time: a tenth of a microsecond counts for some."""
+        """The compiled function itself, once prepared; calling it saves about a tenth of a microsecond."""
         if numba.config.DISABLE_JIT:
             return self
         function: Callable[..., Any] = self._function
         return function
 
     def __call__(self, *arguments: Any) -> Any:
-        """Run it; what it overwrites is said where it is made."""
+        """Run the function; which arguments it overwrites depends on how it was made."""
         if numba.config.DISABLE_JIT:
             with np.errstate(all="ignore"):  # compiled code does not warn either
                 return self._function(*arguments)

@@ -1,6 +1,6 @@
-"""The configurations in which ``fastnn validate`` holds fastnn against plain Python, and how they are told apart.
+"""The configurations in which ``fastnn validate`` compares fastnn with plain Python, and their names.
 
-Each choice that people have is in one of them: a test sees to that.
+Each option that users can choose is in at least one of them; a test checks this.
 
 >>> print(CASES[1].name)
 identity > 1 identity, mse
@@ -18,13 +18,13 @@ from fastnn.initializers import INITIALIZERS
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that both libraries make alike, such as Adam with settings."""
+    """An object that both libraries can make from the same name and settings, such as an Adam."""
 
     name: str
     settings: tuple[tuple[str, Any], ...] = ()
 
     def of(self, library: Any) -> Any:
-        """It, as a library has it."""
+        """Make the object with one of the libraries."""
         settings = {
             name: value.of(library) if isinstance(value, Choice) else value for name, value in self.settings
         }
@@ -41,7 +41,7 @@ class Choice:
 
     @property
     def names(self) -> list[str]:
-        """Its own, and those of the choices in it."""
+        """The names of the choice and of all choices in its settings."""
         found = [self.name.split(".")[-1]]
         for _, value in self.settings:
             if isinstance(value, Choice):
@@ -50,13 +50,13 @@ class Choice:
 
 
 def choice(name: str, **settings: Any) -> Choice:
-    """A Choice."""
+    """Make a Choice from a name and settings."""
     return Choice(name, tuple(settings.items()))
 
 
 @dataclass(frozen=True)
 class Case:
-    """One configuration: a network, a loss, and a run."""
+    """One configuration: a network, a loss, and a training run."""
 
     hidden: tuple[str, ...] = ("sigmoid",)  # activations of the hidden layers
     output: str = "identity"
@@ -64,11 +64,11 @@ class Case:
     loss: str | Choice = "mse"
     batch: int | None = None
     shuffle: bool = True
-    optimizer: Choice | None = None  # without one, gradient descent at ``rate``
+    optimizer: Choice | None = None  # None: gradient descent with learning rate ``rate``
     initializer: str | float | None = None
     weighted: bool = False
     dtype: str = "float64"
-    epochs: int = 40  # 0: only the gradient of one step
+    epochs: int = 40  # 0: only the loss and its gradient, no training
     rate: float = 0.1
     samples: int = 61  # a prime, so that no batch size and no register divides it
     units: tuple[int, ...] = (5, 7)
@@ -76,9 +76,9 @@ class Case:
     l1: float = 0.0
     l2: float = 0.0
     max_norm: float | None = None  # of the hidden layers
-    dropout: float | None = None  # behind each hidden layer
-    normalized: bool = False  # each hidden layer
-    frozen: bool = False  # the first layer
+    dropout: float | None = None  # after each hidden layer
+    normalized: bool = False  # whether a LayerNormalization follows each hidden layer
+    frozen: bool = False  # whether the first layer is not trained
     validation: float | None = None  # the share of the rows
     metrics: tuple[str, ...] = ()
     stopping: Choice | None = None
@@ -86,7 +86,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What is particular to it, in a line."""
+        """A line with what is particular to the configuration."""
         layers = " > ".join([*self.hidden, f"{self.outputs} {self.output}"])
         parts = ["circle: " * self.circle + layers, str(self.loss)]
         if self.batch is not None:
@@ -116,7 +116,7 @@ class Case:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Inputs, units of each layer."""
+        """The number of inputs, then the units of each layer."""
         hidden = (4,) if self.circle else self.units[: len(self.hidden)]
         return (2 if self.circle else 3, *hidden, self.outputs)
 
@@ -128,7 +128,7 @@ ADAM = choice("Adam", learning_rate=0.02)
 
 
 def descent(schedule: str, **settings: Any) -> Choice:
-    """Gradient descent by a schedule."""
+    """Make gradient descent with a schedule."""
     first = "maximum" if schedule == "OneCycle" else "initial"
     return choice("SGD", learning_rate=choice(f"schedules.{schedule}", **{first: 0.1, **settings}))
 

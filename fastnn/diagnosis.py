@@ -1,4 +1,4 @@
-"""Diagnosis: what keeps a network from learning, measured and said in sentences."""
+"""Diagnosis: measures what keeps a network from learning, and says it in sentences."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from fastnn.network import Sequential
 
 Array = npt.NDArray[Any]
 
-# Rates that are tried until one lowers the loss: down to a billionth.
+# Smaller rates are tried until one lowers the loss, down to a billionth.
 SMALLER, TRIALS = 0.5, 30
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What ``fastnn.diagnose`` found. ``str()`` of it is a table and the advice.
+    """The result of ``fastnn.diagnose``; ``str()`` of it is a table with the advice.
 
     Attributes
     ----------
-    rows : how many rows it is about; those of weight 0 are none of them.
-    loss : theirs, with penalties and without dropout.
+    rows : the number of rows that were used, without those of weight 0.
+    loss : the loss of these rows, with penalties and without dropout.
     loss_after_step : the loss after a step of gradient descent with the learning rate that was given, or None.
     explained : the share of the targets' variance that the outputs explain, 1 at best; for classes, of the
         variance of their shares. None for loss quantile, and for targets that are all the same.
-    gradient_norm : Euclidean norm of the whole gradient.
+    gradient_norm : the Euclidean norm of the whole gradient.
     layers : a LayerDiagnosis for each layer.
-    advice : a sentence for each thing that was found; an empty list if all is well.
+    advice : a sentence for each problem that was found; an empty list if there is none.
     """
 
     rows: int
@@ -80,24 +80,29 @@ def diagnose(
     sample_weight: Any = None,
     learning_rate: float | None = None,
 ) -> Diagnosis:
-    """Look for what keeps a network from learning. Nothing in the network is changed.
+    """Find out what keeps a network from learning, without changing the network.
 
-    Looked for are, at the parameters as they are: inputs and targets that are unscaled, constant or out of the
-    outputs' reach; units that are alike, dead or saturated; gradients that vanish or explode on their way back to
-    the first layer (S. Hochreiter, 1991; X. Glorot, Y. Bengio, 2010); a learning rate that is too large. And in
-    the curves of ``net.history``: a loss that diverged, rose or oscillated, overfitting and underfitting. What
-    tells them from good health are rules of thumb.
+    At the current parameters it looks for inputs and targets that are unscaled, constant or out of the outputs'
+    range; units that are alike, dead or saturated; gradients that vanish or explode on their way back to the first
+    layer (S. Hochreiter, 1991; X. Glorot, Y. Bengio, 2010); and a learning rate that is too large. In the curves
+    of ``net.history`` it looks for a loss that diverged, rose or oscillated, overfitting and underfitting. The
+    limits are rules of thumb.
 
     Parameters
     ----------
     net : a network, before or after training.
-    X, y, loss, sample_weight : as for ``net.fit``; best the rows that it is trained on.
-    learning_rate : tells whether a step of gradient descent with it, for all rows, would raise the loss.
+    X, y, loss, sample_weight : as for ``net.fit``, but X has to be an array or a Dataset; blocks are refused. Best
+        use the rows of training.
+    learning_rate : a rate to check: would a step of gradient descent with it, for all rows, raise the loss?
+
+    Returns
+    -------
+    Diagnosis : the measurements, layer by layer, and the advice.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not that.
+        If an argument has the wrong type or value; also if X is an iterable of blocks.
 
     Examples
     --------
@@ -163,7 +168,7 @@ def _diagnosis(
 def _step(
     net: Sequential, problem: training.Problem, rows: Rows, loss: float, gradient: Array, rate: float
 ) -> tuple[float, float | None]:
-    """(the loss after a step of gradient descent, a rate that lowers the loss if this one does not)."""
+    """Return the loss after a step of gradient descent, and a rate that lowers the loss if this one does not."""
     direction = gradient.copy()
     for part, shape in zip(net.of_layers(direction), net.shapes, strict=True):
         part *= shape.trained
@@ -184,14 +189,14 @@ def _step(
 
 
 def _weighted(rows: Rows) -> tuple[Array, Array, Array]:
-    """Targets (n, K) as they were given, their weights (n), and their mean (K)."""
+    """Return targets (n, K) as they were given, their weights (n,), and their weighted mean (K,)."""
     t = rows.given.astype(np.float64)
     w = np.ones(len(t)) if rows.weights is None else rows.weights.astype(np.float64)
     return t, w, np.average(t, axis=0, weights=w)
 
 
 def _explained(loss: Loss, activation: str, outputs: Array, rows: Rows) -> float | None:
-    """1 - Σ w·(t - p)² / Σ w·(t - mean)², over all outputs together."""
+    """Return the share of explained variance, 1 - Σ w·(t - p)² / Σ w·(t - mean)², over all outputs together."""
     if loss.name == "quantile":
         return None
     p = outputs.astype(np.float64)
@@ -207,7 +212,7 @@ def _explained(loss: Loss, activation: str, outputs: Array, rows: Rows) -> float
 
 
 def _guessing(loss: Loss, rows: Rows) -> float | None:
-    """The loss of the best constant outputs: the variance or the entropy of the targets."""
+    """Return the loss of the best constant outputs, the variance or entropy of the targets; None if unknown."""
     t, w, mean = _weighted(rows)
     if loss.squares:
         of_outputs = np.average(np.square(t - mean), axis=0, weights=w)

@@ -1,4 +1,4 @@
-"""Networks that predict together."""
+"""Ensembles of networks, whose predictions are averaged."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Array = npt.NDArray[Any]
 
 
 class Ensemble(Sequence[Sequential]):
-    """Networks whose predictions are averaged; how far they are apart says how sure they are.
+    """An ensemble: networks whose predictions are averaged, and whose spread is an estimate of the uncertainty.
 
-    Networks that differ in their initial weights alone do (Lakshminarayanan, Pritzel and Blundell, 2017, "Simple
-    and scalable predictive uncertainty estimation using deep ensembles"). Of outputs that are probabilities, the
-    mean is again one.
+    It is enough that the networks differ in their initial weights (Lakshminarayanan, Pritzel and Blundell, 2017,
+    "Simple and scalable predictive uncertainty estimation using deep ensembles"). If the outputs are
+    probabilities, so is their mean.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Ensemble(Sequence[Sequential]):
     Raises
     ------
     TypeError, ValueError
-        If networks is not that.
+        If networks has the wrong type or value.
 
     Examples
     --------
@@ -78,12 +78,16 @@ class Ensemble(Sequence[Sequential]):
 
         Parameters
         ----------
-        X, y, options : as ``fit_many`` takes them; ``each([...])`` makes them differ from network to network.
+        X, y, options : as for ``fit_many``; ``each([...])`` gives each network a value of its own.
+
+        Returns
+        -------
+        Fits : the histories, in the order of the networks, and which network is the best.
 
         Raises
         ------
         TypeError, ValueError
-            As ``fit_many`` does.
+            As for ``fit_many``.
         """
         return fit_many(self.networks, X, y, **options)
 
@@ -96,26 +100,27 @@ class Ensemble(Sequence[Sequential]):
     def predict(
         self, X: Any, *, return_std: bool = False, threads: int | None = None
     ) -> Array | tuple[Array, Array]:
-        """The mean of what the networks predict.
+        """Return the mean of the networks' predictions.
 
         Parameters
         ----------
         X : (n, inputs) numbers.
-        return_std : whether the spread is wanted too.
-        threads : that work on it at most, as in ``Sequential.predict``; the result does not depend on it.
+        return_std : whether to return the spread too.
+        threads : the greatest number of threads to use, as in ``Sequential.predict``; the result does not depend
+            on it.
 
         Returns
         -------
-        (n, outputs) float64, the mean over the networks; with return_std (mean, spread), of which the spread is
-        the standard deviation over the networks, √(Σ(p - mean)²/m) for m of them, so that it is 0 for one.
+        (n, outputs) float64, the mean over the networks; with return_std a tuple (mean, spread), where the spread
+        is the standard deviation over the networks, √(Σ(p - mean)²/m) for m of them, so that it is 0 for one.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is not that.
+            If an argument has the wrong type or value.
         """
         wanted = checks.truth(return_std, "return_std")
-        # Welford's way, which needs no memory for all predictions and loses no digits where they are close.
+        # Welford's algorithm: it does not keep all predictions, and loses no digits where they are close.
         mean = self.networks[0].predict(X, threads=threads).astype(np.float64)
         squares = np.zeros_like(mean)
         for count, net in enumerate(self.networks[1:], 2):

@@ -1,7 +1,7 @@
-"""Files: zip archives of arrays, as NumPy's .npz are, without pickle; networks here, runs in ``checkpoints``.
+"""Files: zip archives of arrays like NumPy's .npz, without pickle; networks here, runs in ``checkpoints``.
 
-``header.npy`` holds bytes of JSON: format, version and a description. A network has ``parameters.npy``, the flat
-vector, beside it. Files may come from anywhere: whatever they say is checked before memory is taken for it.
+``header.npy`` holds bytes of JSON: format, version and a description. A network file also has ``parameters.npy``,
+the flat vector. Files may come from untrusted sources: what they contain is checked before memory is allocated.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ FORMAT, VERSION = "fastnn network", 1
 MOST_HEADER_BYTES = 1 << 20
 MOST_PARAMETERS = 10**9
 PART_SUFFIX = ".part"
-NPY_OVERHEAD = 1024  # more than the text that stands before the numbers in a .npy file
+NPY_OVERHEAD = 1024  # an upper bound on the header of a .npy file
 
-# What Python's and NumPy's readers of archives raise for broken ones, besides ValueError and TypeError.
+# The exceptions of Python's and NumPy's readers for broken archives, besides ValueError and TypeError.
 BROKEN: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
@@ -44,7 +44,7 @@ BROKEN: tuple[type[Exception], ...] = (
     IndexError,
     tokenize.TokenError,
 )
-with suppress(ImportError):  # some Pythons are without it
+with suppress(ImportError):  # some builds of Python lack it
     import lzma
 
     BROKEN += (lzma.LZMAError,)
@@ -54,13 +54,13 @@ Array = npt.NDArray[Any]
 
 @contextmanager
 def replacing(path: str | PathLike[str]) -> Iterator[Path]:
-    """A new file beside ``path`` for the caller to write, which then takes its place: whole or not at all."""
+    """Yield a new file beside ``path`` for the caller to write, which then replaces ``path`` atomically."""
     target = _end_of_links(path)
-    # Others may write the same file: threads, and processes of the same number in other containers.
+    # Others may write the same file: threads, and processes with the same id in other containers.
     part = target.with_name(f"{part_prefix(target)}{os.getpid()}.{secrets.token_hex(4)}{PART_SUFFIX}")
     try:
         yield part
-        with part.open("rb+") as file:  # it has to be on the disk before the old file goes
+        with part.open("rb+") as file:  # it has to be on disk before the old file is replaced
             os.fsync(file.fileno())
         with suppress(FileNotFoundError):
             part.chmod(stat.S_IMODE(target.stat().st_mode))
@@ -71,9 +71,9 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
 
 
 def remove_leftovers(path: str | PathLike[str]) -> None:
-    """Remove what processes that were killed while they wrote ``path`` have left beside it."""
+    """Remove the unfinished files of processes that were killed while they wrote ``path``."""
     target = _end_of_links(path)
-    # Not those of files whose names begin with this one's.
+    # The pattern excludes those of other files whose names begin with this one's.
     part = re.compile(rf"{re.escape(part_prefix(target))}\d+\.[0-9a-f]+{re.escape(PART_SUFFIX)}")
     for name in os.listdir(target.parent):
         if part.fullmatch(name):
@@ -82,7 +82,7 @@ def remove_leftovers(path: str | PathLike[str]) -> None:
 
 
 def _end_of_links(path: str | PathLike[str]) -> Path:
-    """The file that a name stands for, there or not; OSError for what is no file and cannot be replaced by one."""
+    """Return the file a path stands for, with links resolved; OSError if something else than a file is there."""
     target = path_of(path)
     if target.is_symlink():
         target = target.resolve()
@@ -92,12 +92,12 @@ def _end_of_links(path: str | PathLike[str]) -> Path:
 
 
 def part_prefix(target: Path) -> str:
-    """How the names of unfinished files begin; a dot hides them."""
+    """Return the prefix of the names of unfinished files; its dot hides them."""
     return f".{target.name}."
 
 
 def refuse_unwritable(path: str | PathLike[str]) -> None:
-    """OSError for a file that cannot be written, before hours of work are put into what should be in it."""
+    """Raise OSError if a file cannot be written, before hours of work go into its contents."""
     target = _end_of_links(path)
     folder = target.parent
     if not folder.is_dir():
@@ -118,27 +118,27 @@ def write_arrays(path: str | PathLike[str], header: dict[str, Any], arrays: dict
         with replacing(path) as part, part.open("wb") as file:
             np.savez(file, **members)
     except OSError as error:
-        if error.errno is None:  # it says already which file
+        if error.errno is None:  # it already says which file
             raise
         raise OSError(error.errno, f"{error.strerror or error}, in writing", os.fspath(path)) from None
 
 
 def path_of(value: Any, name: str = "path") -> Path:
-    """``value`` as a path; TypeError if it is none."""
+    """Return ``value`` as a path; TypeError if it is not one."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} is {checks.shown(value)}; the name of a file is needed")
     return Path(value)
 
 
 def read(path: str | PathLike[str]) -> tuple[dict[str, Any], Array]:
-    """The description and the parameters in a network file.
+    """Return the description and the parameters in a network file.
 
     Raises
     ------
     OSError
-        If there is no such file, or it cannot be read.
+        If the file does not exist or cannot be read.
     ValueError
-        If it is broken, of another program, or of a later version.
+        If the file is broken, or was written by another program or a later version.
     """
     with reading(path, "network") as archive:
         description = _description(archive)
@@ -154,13 +154,13 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], Array]:
 
 @contextmanager
 def reading(path: str | PathLike[str], kind: str) -> Iterator[zipfile.ZipFile]:
-    """The archive; what is wrong with it becomes a ValueError that says it is no file of that kind."""
+    """Open an archive; errors in it become a ValueError that says it is not a file of that kind."""
     place = path_of(path)
     try:
         with zipfile.ZipFile(place) as archive:
             yield archive
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a place outside of the file, which a broken archive names
+        if error.errno != errno.EINVAL:  # EINVAL: a broken archive refers to an offset outside of the file
             raise
         raise ValueError(f"{os.fspath(path)} is no {kind} file: {error}") from None
     except BROKEN as error:
@@ -170,7 +170,7 @@ def reading(path: str | PathLike[str], kind: str) -> Iterator[zipfile.ZipFile]:
 
 
 def array_of(archive: zipfile.ZipFile, name: str, most_bytes: int) -> Array:
-    """An array of the archive; ValueError if it is not there or larger than it should be."""
+    """Return an array of the archive; ValueError if it is missing or larger than it should be."""
     member_name = f"{name}.npy"
     if member_name not in archive.namelist():
         raise ValueError(f"it holds no {member_name}")
@@ -178,7 +178,7 @@ def array_of(archive: zipfile.ZipFile, name: str, most_bytes: int) -> Array:
         data = member.read(most_bytes + NPY_OVERHEAD + 1)
     if len(data) > most_bytes + NPY_OVERHEAD:
         raise ValueError(f"its {member_name} is larger than it should be")
-    # What the array says of its own size is believed only as far as there are bytes.
+    # The size in the array's header is accepted only if it agrees with the number of bytes.
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -191,7 +191,7 @@ def array_of(archive: zipfile.ZipFile, name: str, most_bytes: int) -> Array:
 
 
 def header_of(archive: zipfile.ZipFile, kind: str, version: int) -> dict[str, Any]:
-    """The header's JSON, of a kind of files of fastnn and of this version of it."""
+    """Return the JSON of the header; ValueError unless it has this format and version."""
     found = json.loads(array_of(archive, "header", MOST_HEADER_BYTES).tobytes())
     if not isinstance(found, dict) or found.get("format") != f"fastnn {kind}":
         other = found.get("format") if isinstance(found, dict) else None
@@ -207,7 +207,7 @@ def header_of(archive: zipfile.ZipFile, kind: str, version: int) -> dict[str, An
 
 
 def _description(archive: zipfile.ZipFile) -> dict[str, Any]:
-    """The header, with the fields that belong to it."""
+    """Return the header of a network file; ValueError if it has no list of layers."""
     found = header_of(archive, "network", VERSION)
     layers = found.get("layers")
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
@@ -216,7 +216,7 @@ def _description(archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _parameter_count(description: dict[str, Any]) -> int:
-    """Of all layers."""
+    """Return the number of parameters of all layers."""
     count, inputs = 0, checks.whole_number(description.get("inputs"), "inputs", least=1)
     for i, layer in enumerate(description["layers"]):
         kind = layer.get("kind", "dense")

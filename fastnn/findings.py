@@ -1,4 +1,4 @@
-"""What measurements and curves tell: for each thing found a sentence that says what it is and what helps."""
+"""Findings: for each problem seen in measurements and curves, a sentence that says what it is and what helps."""
 
 from __future__ import annotations
 
@@ -21,51 +21,51 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-# Rules of thumb. Each lies well beyond what the networks of the tests that are in good health show.
+# Rules of thumb. Each lies well beyond what the healthy networks of the tests show.
 LARGE = 10.0  # numbers of this size drive sigmoids into saturation, and make gradients as large
-SMALL = 0.01  # numbers that all are smaller hardly move the units that see them
-OFFSET = 5.0  # deviations that a mean may be away from 0
-GRADIENTS_APART = 100.0  # times that gradient norms of layers may differ,
-SHALLOW_APART = 1e4  # and of a network with one hidden layer, that is stuck for other reasons
-GRADIENT_OVER_PARAMETERS = 100.0  # a gradient so many times as long as the parameters
-DEAD, SPARE_DEAD = 0.4, 0.6  # shares of units; the latter in a network that does its work all the same
+SMALL = 0.01  # if all numbers are smaller, they hardly move the units that see them
+OFFSET = 5.0  # how many standard deviations a mean may be away from 0
+GRADIENTS_APART = 100.0  # the factor by which gradient norms of layers may differ,
+SHALLOW_APART = 1e4  # and in a network with one hidden layer, which is stuck for other reasons
+GRADIENT_OVER_PARAMETERS = 100.0  # norm of the gradient, divided by that of the parameters
+DEAD, SPARE_DEAD = 0.4, 0.6  # shares of units; the latter in a network that fits well all the same
 SATURATED = 0.5  # a share of a hidden layer's outputs
 WRONGLY_SATURATED = 0.1  # a share of the network's outputs
 GOOD, POOR = 0.9, 0.25  # shares of the targets' variance that are explained
-OSCILLATION = 0.1  # a share of what has been gained
-RISE, GAP = 0.2, 0.5  # of a validation loss, as shares of what has been gained,
-LEARNT = 0.5  # if that is so great a share of the loss to begin with
-FEWEST_EPOCHS = 10  # of a curve that something is read off
+OSCILLATION = 0.1  # a share of the reduction of the loss
+RISE, GAP = 0.2, 0.5  # of a validation loss, as shares of the reduction of the loss,
+LEARNT = 0.5  # if that is at least this share of the loss to begin with
+FEWEST_EPOCHS = 10  # the length from which a curve is judged
 MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that sentences are made from."""
+    """All the facts that the sentences are made from."""
 
     net: Sequential
-    rows: Rows  # that count
+    rows: Rows  # those of weight above 0
     loss: Loss
     loss_now: float
     fused: bool  # whether the loss is computed from logits
-    reach: Reach  # of the output layer's activation
+    reach: Reach  # that of the output layer's activation
     layers: tuple[LayerDiagnosis, ...]
     outputs: Array
     saturated: npt.NDArray[np.bool_] | None  # which outputs are
     explained: float | None
-    guessing: float | None  # the loss of the best constant outputs, where it is known
+    guessing: float | None  # the loss of the best constant outputs, if it is known
     rate: float | None
     loss_after_step: float | None
-    fitting_rate: float | None  # one that lowers the loss, where ``rate`` does not
+    fitting_rate: float | None  # a rate that lowers the loss, if ``rate`` does not
 
     @property
     def does_its_work(self) -> bool:
-        """Whether there is little left to complain of."""
+        """Whether the network fits so well that there is little left to criticize."""
         return self.explained is not None and self.explained >= GOOD
 
 
 def advice(facts: Facts) -> list[str]:
-    """A sentence for each thing that was found, causes before effects."""
+    """Return a sentence for each problem that was found, causes before effects."""
     found = [*_of_numbers(facts), *_of_rate(facts)]
     unscaled = [*_of_inputs(facts.rows.X), *_of_targets(facts)]
     found += unscaled
@@ -77,7 +77,7 @@ def advice(facts: Facts) -> list[str]:
 
 
 def figure(number: float) -> str:
-    """A number to three digits."""
+    """Return a number to three digits."""
     if not np.isfinite(number):
         return str(number)
     rounded = float(f"{number:.3g}")
@@ -85,7 +85,7 @@ def figure(number: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent, where only all are 100 %."""
+    """Return a share in percent; nothing below 1 is rounded to 100 %."""
     if share == 1:
         return "100 %"
     return f"{100 * share:.2g} %" if share < 0.99 else f"{min(99.9, 100 * share):.3g} %"
@@ -143,7 +143,7 @@ def _of_training_loss(history: History) -> Iterator[str]:
 
 
 def _oscillates(losses: Array, gained: float) -> bool:
-    """Whether in the second half at least every fourth epoch brings a rise that is worth the name."""
+    """Whether in the second half the loss rises noticeably in at least every fourth epoch."""
     tail = losses[len(losses) // 2 :]
     steps = np.diff(tail)
     rises = steps[steps > 0]
@@ -157,7 +157,7 @@ def _oscillates(losses: Array, gained: float) -> bool:
 
 
 def _unscaled(mean: Array, spread: Array, largest: Array) -> Array:
-    """Which columns are far from mean 0 and deviation 1. Constant ones are another matter."""
+    """Return which columns are far from mean 0 and deviation 1; constant ones are handled elsewhere."""
     size = np.hypot(mean, spread)
     off = (np.abs(mean) > OFFSET * spread) & (np.abs(mean) >= 1.0)
     found: Array = ((size > LARGE) | off | (largest < SMALL)) & (spread > 0)
@@ -165,14 +165,14 @@ def _unscaled(mean: Array, spread: Array, largest: Array) -> Array:
 
 
 def _columns(values: Array) -> tuple[Array, Array, Array]:
-    """(mean, standard deviation, greatest size) of each column; the deviation of a constant one is exactly 0."""
+    """Return mean, deviation (exactly 0 if constant) and greatest absolute value of each column."""
     exact = values.astype(np.float64)
     constant = (values == values[0]).all(axis=0)
     return exact.mean(axis=0), np.where(constant, 0.0, exact.std(axis=0)), np.abs(exact).max(axis=0)
 
 
 def _named(columns: Array) -> str:
-    """X[:, 0], X[:, 3] and 5 more."""
+    """Return the names of columns, like "X[:, 0], X[:, 3] and 5 more"."""
     shown = [f"X[:, {i}]" for i in columns[:MOST_NAMED]]
     if len(columns) > MOST_NAMED:
         return f"{', '.join(shown)} and {len(columns) - MOST_NAMED:,} more"
@@ -209,7 +209,7 @@ def _of_targets(facts: Facts) -> Iterator[str]:
     if len(targets) > 1 and (targets == targets[0]).all():
         yield f"y is {_shown(targets[0])} in every row: there is nothing to be learnt from it"
         return
-    if facts.loss.of_classes:  # whose range is their own
+    if facts.loss.of_classes:  # their range is checked elsewhere
         return
     reach, name = facts.reach, facts.net.layers[-1].activation
     low, high = float(targets.min()), float(targets.max())
@@ -327,12 +327,12 @@ def _of_gradients(facts: Facts, unscaled: bool) -> Iterator[str]:
             "inputs"
         )
         return
-    # A network that does its work may have small gradients, and one that has converged any.
+    # A network that fits well may have small gradients, and one that has converged any gradients.
     if facts.does_its_work or (facts.net.history is not None and facts.net.history.status == "converged"):
         return
     greatest = dense[int(np.argmax(norms))][0]
     apart = GRADIENTS_APART if len(dense) > 2 else SHALLOW_APART
-    # All units of a layer that are dead are told already, as what keeps the gradient from the first one.
+    # If all units of a layer are dead, that is reported already, and it stops the gradient.
     through = all(measured.dead != 1 for measured, _ in dense)
     if not any(norms) and through:
         yield (
@@ -362,7 +362,7 @@ def _of_gradients(facts: Facts, unscaled: bool) -> Iterator[str]:
 
 
 def _of_long_gradient(facts: Facts) -> Iterator[str]:
-    # One whose parameters are all 0 has nothing that its gradient could be compared with.
+    # The gradient of a layer whose parameters are all 0 cannot be compared with them.
     finite = [layer for layer in facts.layers if np.isfinite(layer.relative_gradient)]
     worst = max(finite, key=lambda layer: layer.relative_gradient, default=None)
     if worst is not None and worst.relative_gradient > GRADIENT_OVER_PARAMETERS:
@@ -405,13 +405,13 @@ def _of_curves(facts: Facts, history: History) -> Iterator[str]:
 
 
 def _of_overfitting(history: History, guessing: float | None) -> Iterator[str]:
-    """What was learnt of the rows of training, but does not hold for those of validation."""
+    """Find overfitting: what was learnt from the training rows does not hold for those of validation."""
     loss, seen = history.loss, history.val_loss
     if seen is None or not np.isfinite(seen).all():
         return
-    kept = (history.best_epoch or history.epochs) - 1  # whose parameters the network has, as a rule
+    kept = (history.best_epoch or history.epochs) - 1  # the epoch whose parameters the network usually has
     low = int(seen.argmin())
-    # A fit may go on from a network that was trained before, and then begins with little to be gained.
+    # A fit may continue with a trained network, and then there is little left to gain at its start.
     start = max(loss[0], -np.inf if guessing is None else guessing)
     gained = start - loss[kept]
     remedy = "the network overfits; use early_stopping, l2 or dropout, fewer units, or more rows"

@@ -1,7 +1,7 @@
-"""A network in other people's compiled code: a handle, and functions of it for one row.
+"""Networks in the user's compiled code: a handle, and functions that take it and predict one row.
 
-The work is done by parts that are compiled once for all networks; the handle has their addresses. What is compiled
-into the caller are a few checks and a call.
+The work is done by parts that are compiled once for all networks; the handle has their addresses. Only a few
+checks and a call are compiled into the caller.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ WRONG_JACOBIAN = "jacobian does not have the shape that is needed, which is (out
 
 
 class Handle(NamedTuple):
-    """A network for compiled code; see ``fastnn.predict_one``. It is got from ``net.handle``.
+    """A network as an argument of compiled code; ``net.handle`` returns it, see ``fastnn.predict_one``.
 
-    It belongs to one process, and is neither copied nor sent to others.
+    It is valid in one process only, and can be neither copied nor sent to another.
 
     Attributes
     ----------
     table : what compiled code has to know.
     numbers : settings of the layers.
-    parameters : (P,) those of the network, a view: what is written there, the network has.
+    parameters : (P,) the network's parameters, a view: writing to it changes the network.
     """
 
     table: npt.NDArray[np.int64]
@@ -60,27 +60,27 @@ class Handle(NamedTuple):
 def predict_one(handle: Handle, x: Array, out: Array) -> None:
     """Predict one row: overwrite ``out`` with the network's outputs for ``x``.
 
-    For functions that you compile with Numba, with ``@njit`` and whatever options: such a call takes a tenth of a
-    microsecond for a small network, allocates nothing, and may be made by any number of threads at once. In plain
-    Python it does the same. The bits are those of ``net.predict``. Nothing is dropped out.
+    It is meant for functions that you compile with Numba's ``@njit``, with any options: there a call takes a tenth
+    of a microsecond for a small network, allocates nothing, and may be made by any number of threads at once. It
+    also works in plain Python. The result has the same bits as ``net.predict``. Dropout is not applied.
 
     Parameters
     ----------
-    handle : ``net.handle``. It is an argument of your compiled function too, and not a global, which Numba would
-        freeze. What ``net.fit`` learns, a handle from before it knows.
-    x : (inputs,) numbers of the network's dtype, contiguous. What is not finite is not refused.
-    out : (outputs,) of the same dtype, contiguous; may be x.
+    handle : ``net.handle``. Pass it to your compiled function as an argument too, not as a global, which Numba
+        would freeze. A handle made before ``net.fit`` uses the new parameters afterwards.
+    x : (inputs,) numbers of the network's dtype, contiguous. Numbers that are not finite are not refused.
+    out : (outputs,) array of the same dtype, contiguous; may be x.
 
     Raises
     ------
     TypeError
-        If an argument is not that; from compiled code it is Numba's TypingError, before anything runs.
+        If an argument has the wrong type; in compiled code it is Numba's TypingError, before anything runs.
     ValueError
-        If a length is wrong, or the handle is a copy. From ``prange`` Numba lets no exception out as it was.
+        If a length is wrong, or the handle is a copy. Numba does not pass exceptions out of ``prange`` unchanged.
 
     Examples
     --------
-    A mass at a spring whose force is a network's, by the method of Verlet:
+    A mass on a spring whose force is a network, by Verlet integration:
 
     >>> import numba, numpy as np, fastnn
     >>> spring = fastnn.Sequential([fastnn.Dense(1, weights=[[-1.0]])], inputs=1)
@@ -102,10 +102,10 @@ def predict_one(handle: Handle, x: Array, out: Array) -> None:
 
 
 def gradient_one(handle: Handle, x: Array, jacobian: Array) -> None:
-    """Derive one row: overwrite ``jacobian`` with the derivatives of the outputs by the inputs, at ``x``.
+    """Differentiate one row: overwrite ``jacobian`` with the derivatives of the outputs by the inputs at ``x``.
 
-    For functions that you compile with Numba, as ``predict_one`` is. ``net.jacobian`` sums in another order: its
-    last bits may be others.
+    Like ``predict_one`` it is meant for functions that you compile with Numba. ``net.jacobian`` sums in another
+    order, so its last bits may differ.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def gradient_one(handle: Handle, x: Array, jacobian: Array) -> None:
     Raises
     ------
     TypeError, ValueError
-        As ``predict_one`` does.
+        As for ``predict_one``.
 
     Examples
     --------
@@ -135,8 +135,8 @@ def gradient_one(handle: Handle, x: Array, jacobian: Array) -> None:
 
 
 def _check(handle: Any, x: Any, out: Any, name: str, *sizes: int) -> None:
-    """What compiled code checks as well; the sizes of ``out`` stand at these places of the table."""
-    if getattr(handle, "_fields", None) != Handle._fields:  # its table will tell whether it is one
+    """Check arguments as compiled code does; ``sizes`` are the places in the table of the sizes of ``out``."""
+    if getattr(handle, "_fields", None) != Handle._fields:  # whether it is a handle, its table will tell
         raise TypeError(f"handle is {checks.shown(handle)}; the handle of a network is needed, net.handle")
     if handle.table[one_row.ITSELF] != address_of(handle.table) + one_row.FORM:
         raise ValueError(NOT_ITSELF)
@@ -156,7 +156,7 @@ def _check(handle: Any, x: Any, out: Any, name: str, *sizes: int) -> None:
 
 def _run(handle: Handle, which: int, x: Array, out: Array) -> None:
     row = x.reshape(1, -1)
-    if not row.flags.writeable:  # would be another type to compile for
+    if not row.flags.writeable:  # a read-only array would be another type to compile for
         row = row.copy()
     compiled.row.prepare(x.dtype, 0, which, row, out, False)
     compiled.row(address_of(handle.table), which, row, out, False)

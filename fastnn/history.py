@@ -1,4 +1,4 @@
-"""What a fit did."""
+"""The record of a fit."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class History:
     Attributes
     ----------
     loss : (epochs,) the loss of each finished epoch, at the parameters before each of its updates.
-    status : "finished", "stopped" (early, or by a callback), "converged" (nothing more was to be gained),
+    status : "finished", "stopped" (early, or by a callback), "converged" (no further improvement was possible),
         "diverged" (the loss was no longer finite) or "interrupted" (by Ctrl-C or an exception).
-    compile_seconds, run_seconds : seconds spent on compiling, and on training without it.
-    samples_per_second : samples trained on, of all epochs, for each second of running.
+    compile_seconds, run_seconds : the seconds spent on compiling, and on training without compiling.
+    samples_per_second : the number of samples trained on in all epochs, divided by ``run_seconds``.
     val_loss : (epochs,) the loss of the validation rows after each epoch, or None.
-    metrics : for each metric that was asked for, and "val_" before its name for the validation rows, its values
-        (epochs,); of the confusion matrix (epochs, classes, classes). Those of training are of the predictions
-        that made up ``loss``.
-    learning_rate : (epochs,) that of each epoch's first update; 1 for optimizers that search for their step.
-    best_epoch : the epoch, counted from 1, that early stopping found best; None without it.
+    metrics : the values (epochs,) of each metric that was asked for, by its name, and for validation rows by
+        "val_" and its name; (epochs, classes, classes) for confusion_matrix. Training metrics are computed from
+        the same predictions as ``loss``.
+    learning_rate : (epochs,) the rate of each epoch's first update; 1 for optimizers with a line search.
+    best_epoch : the best epoch, counted from 1, according to early stopping; None without it.
     """
 
     loss: npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ class History:
 
     @property
     def epochs(self) -> int:
-        """How many epochs were finished."""
+        """The number of finished epochs."""
         return len(self.loss)
 
     def __repr__(self) -> str:

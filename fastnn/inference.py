@@ -1,4 +1,4 @@
-"""Predictions, and what is asked of a network again and again, as simulations and other optimizers do."""
+"""Predictions and derivatives, and fast paths for calls that are repeated many times, as in simulations."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from fastnn.threads import share
 
 Array = npt.NDArray[Any]
 
-MOST_SECONDS = 1e-3  # of a pass: more than that is worth several threads, and is to be interrupted by Ctrl-C
-MOST_KEPT = 4  # passes of a network: over its training and validation rows, with gradient and without
+MOST_SECONDS = 1e-3  # of a ShortPass: longer ones are worth several threads, and have to react to Ctrl-C
+MOST_KEPT = 4  # passes kept for a network: over its training and validation rows, with gradient and without
 
-# For so many, predict() and jacobian() stay in compiled code at a time: a tenth of a second for a big network.
+# The operations for which predict() and jacobian() stay in compiled code at a time: a tenth of a second for a big
+# network.
 PREDICTION_OPERATIONS = 1e9
-LEAST_TOGETHER = 8  # outputs that jacobian() goes back for at a time, as each time it has to go forward first
-SECONDS_OF_PREDICTION = 1.25e-3  # of training on some rows are worth another thread for a pass through them
+LEAST_TOGETHER = 8  # outputs that jacobian() goes back for at a time, since each time it has to go forward first
+SECONDS_OF_PREDICTION = 1.25e-3  # a pass is worth one thread for each so many seconds of training on its rows
 
 
 class OneRow:
-    """A network for one row at a time, for any number of threads at once."""
+    """Predicts one row at a time with a network; any number of threads can use it at once."""
 
     def __init__(self, layers: Sequence[LayerShape], parameters: Array) -> None:
         dtype, inputs, outputs = parameters.dtype, layers[0].inputs, layers[-1].units
@@ -53,7 +54,7 @@ class OneRow:
         self._call = compiled.row.direct
 
     def predict(self, X: Array) -> Array | None:
-        """The outputs (1, units) for finite numbers (1, inputs) of the network's dtype; None for anything else."""
+        """Return outputs (1, units) for a finite row (1, inputs) of the right dtype; None for anything else."""
         if X.shape != self._inputs or X.dtype != self._result[1] or not X.flags.carray:
             return None
         out = np.empty(*self._result)
@@ -61,17 +62,17 @@ class OneRow:
 
     @functools.cached_property
     def handle(self) -> Handle:
-        """For compiled code of other people."""
+        """The handle of the network for the user's compiled code."""
         derive = parts.address_of(parts.row, one_row.derive, self._parameters.dtype)
         self._table[one_row.DERIVE] = derive
         return Handle(read_only(self._table), read_only(self._numbers), self._parameters)
 
 
 class ShortPass:
-    """The loss of few rows, and its gradient: a plan, and all the memory that goes with it.
+    """Computes the loss of few rows and its gradient: a plan, and all the memory that goes with it.
 
-    It is for one thread at a time, and until ``alive``, which holds its memory, is cleared. ``weight`` is the sum
-    of the rows' weights.
+    It can be used by one thread at a time, until ``alive``, which holds its memory, is cleared. ``weight`` is the
+    sum of the rows' weights.
     """
 
     def __init__(self, plan: Plan, data: Data, parameters: Array, weight: float) -> None:
@@ -90,44 +91,44 @@ class ShortPass:
 
     @staticmethod
     def holds(plan: Plan) -> bool:
-        """Whether the rows of a plan are so few, and packed."""
+        """Whether the rows of a plan are few enough, and packed."""
         return (
             bool(plan.numbers[layout.PACKED])
             and plan.seconds_per_sample * int(plan.numbers[layout.SAMPLES]) <= MOST_SECONDS
         )
 
     def loss(self) -> float:
-        """The loss, for a plan that is to evaluate."""
+        """Return the loss; the plan has to be for EVALUATE."""
         return self._call(self._address, self._nothing, 0, 1.0)  # type: ignore[no-any-return]
 
     def gradient(self) -> tuple[float, Array]:
-        """The loss and its gradient."""
+        """Return the loss and its gradient."""
         gradient = np.empty(self._count, self._dtype)
         return self._call(self._address, gradient, self._count, self._weight), gradient
 
     def summed_gradient(self) -> Array:
-        """The gradient of the weighted sum of the losses."""
+        """Return the gradient of the weighted sum of the rows' losses."""
         gradient = np.empty(self._count, self._dtype)
         self._call(self._address, gradient, self._count, 1.0)
         return gradient
 
 
 class InferenceCache:
-    """What is kept with a network from call to call: passes over data sets, and what predicts rows.
+    """What a network keeps from call to call: passes over data sets, and plans and objects for predictions.
 
-    A pass is taken out while it is in use, so that no two threads have the same one. The data sets are held
-    weakly, and copies of the network begin with nothing.
+    A pass is taken out while it is in use, so that no two threads have the same one. The cache has only weak
+    references to the data sets, and a copy of the network begins with an empty cache.
     """
 
     def __init__(self) -> None:
         self._passes: list[tuple[int, Any, weakref.ref[Dataset], ShortPass]] = []
         self.row: OneRow | None = None
-        self._plans: dict[int, Plan] = {}  # of the last predictions, and of the last derivatives
+        self._plans: dict[int, Plan] = {}  # for the last predictions and the last derivatives
 
     def plan_for(
         self, rows: int, layers: Sequence[LayerShape], dtype: np.dtype[Any], what: int = layout.EVALUATE
     ) -> Plan:
-        """For the network's predictions for so many rows; GRADIENT: and for their derivatives by the inputs."""
+        """Return a plan to predict that many rows; with GRADIENT, also to derive the outputs by the inputs."""
         plan = self._plans.get(what)
         if plan is None or plan.numbers[layout.SAMPLES] != rows:
             plan = self._plans[what] = plan_of_predictions(layers, rows, dtype, what)
@@ -137,7 +138,7 @@ class InferenceCache:
         return InferenceCache, ()
 
     def take(self, what: int, loss: Any, dataset: Dataset, parameters: Array) -> Any:
-        """The pass that is for these, which is then not kept any more; None if there is none."""
+        """Remove and return the pass for these arguments; None if there is none."""
         others = []
         found = None
         while found is None:
@@ -159,7 +160,7 @@ class InferenceCache:
         return found
 
     def put(self, entry: Any) -> None:
-        """Keep it (again), if it is a short one; and at most MOST_KEPT, those that were used last."""
+        """Keep a pass (again) if it is a ShortPass; the MOST_KEPT that were used last are kept."""
         if not isinstance(entry[3], ShortPass):
             return
         self._passes.append(entry)
@@ -168,7 +169,7 @@ class InferenceCache:
                 self._passes.pop(0)
 
     def new(self, what: int, loss: Any, dataset: Dataset, made: Any) -> Any:
-        """What ``take`` would have found, with a pass that has just been made."""
+        """Return an entry, as ``take`` does, with a pass that has just been made."""
         if not isinstance(made, ShortPass):
             return what, loss, None, made
         alive = made.alive
@@ -179,18 +180,18 @@ class InferenceCache:
 
 
 def _memory_of_derivatives(plan: Plan) -> tuple[Array, tuple[Array, ...]]:
-    """What a thread needs to go back to the inputs: scratch, two layers' rows in turn, and a 0."""
+    """Return the memory a thread needs to go back to the inputs: scratch, two layers' rows in turn, and a 0."""
     rows = int(plan.layers[:, layout.LAYER_INPUTS].max()) * plan.stride
     return plan.scratch(), tuple(aligned_zeros(numbers, plan.dtype) for numbers in (rows, rows, 1))
 
 
 def _worth(most_threads: int, pieces: int, rows: int, plan: Plan) -> int:
-    """How many threads are worth while for so many pieces, with passes through the network for so many rows."""
+    """Return how many threads are worthwhile for that many pieces and rows."""
     return max(1, min(most_threads, pieces, int(rows * plan.seconds_per_sample / SECONDS_OF_PREDICTION)))
 
 
 def predict(plan: Plan, parameters: Array, rows: Array, most_threads: int = 1) -> tuple[Array, bool]:
-    """The outputs (n, units) for rows (n, inputs), and whether all the rows are finite."""
+    """Return the outputs (n, units) for rows (n, inputs), and whether all the rows are finite."""
     n, units = len(rows), int(plan.numbers[layout.OUTPUTS])
     memory.refuse(n * units * rows.dtype.itemsize, f"predictions for {n:,} rows")
     outputs = np.empty((n, units), rows.dtype)
@@ -210,13 +211,13 @@ def predict(plan: Plan, parameters: Array, rows: Array, most_threads: int = 1) -
 
 
 def jacobian(plan: Plan, parameters: Array, rows: Array, first: int, many: int, most_threads: int = 1) -> Array:
-    """The derivatives (n, many, inputs) of outputs, from the first wanted on, by checked rows (n, inputs)."""
+    """Return the derivatives (n, many, inputs) of outputs from ``first`` on, for checked rows (n, inputs)."""
     n, inputs = rows.shape
     memory.refuse(n * many * inputs * rows.dtype.itemsize, "the derivatives", "fewer rows at once take less")
     found = np.empty((n, many, inputs), rows.dtype)
     flat = read_only(rows.reshape(-1))
     given = plan.numbers, plan.reals, parameters, flat, found.reshape(-1)
-    # A piece goes forward once, and back for some of the outputs.
+    # Each piece goes forward once, and back for some of the outputs.
     passes = max(1, int(PREDICTION_OPERATIONS / (2 * len(parameters) * plan.tile)))
     together = min(many, max(LEAST_TOGETHER, passes))
     at_once = max(1, passes // (1 + together))

@@ -1,5 +1,6 @@
-"""What can be measured of a network's layers: their outputs for rows, how steep their activations are there, and
-their gradients. All of it comes from the compiled core, layer by layer; no formula stands here a second time.
+"""Measurements of a network's layers: outputs for rows, slopes of the activations, and gradients.
+
+All of them come from the compiled core, layer by layer; no formula is repeated here.
 """
 
 from __future__ import annotations
@@ -23,27 +24,27 @@ Truths = npt.NDArray[np.bool_]
 
 SATURATED_SLOPE = 0.01  # below this share of the greatest slope, an output is saturated
 DEAD_SLOPE = 1e-3  # a unit whose slope is below this for all rows is dead
-NUMBERS_AT_ONCE = 1 << 18  # outputs of a layer that are looked at together: a few megabytes of memory
-# Where functions are probed: near 0, where they bend, and so far out that only what has no bound is beyond FAR.
+NUMBERS_AT_ONCE = 1 << 18  # outputs of a layer that are examined together: a few megabytes of memory
+# Where functions are probed: near 0, where they bend, and so far out that only unbounded ones are beyond FAR.
 NEAR, OUT, FAR = np.linspace(-30.0, 30.0, 2401), np.array([-1e4, -1e3, 1e3, 1e4]), 50.0
 
 
 @dataclass(frozen=True)
 class LayerDiagnosis:
-    """What ``fastnn.diagnose`` measured of a layer.
+    """The measurements of ``fastnn.diagnose`` for one layer.
 
     Attributes
     ----------
-    name, kind : "layers[0]", and what it is, like "16 relu".
-    trainable : whether ``fit`` changes its parameters.
-    parameters : how many it has.
-    gradient_norm : Euclidean norm of the gradient of the loss by its weights and bias.
-    relative_gradient : that, divided by the norm of the weights and bias themselves.
-    dead : of activations that have no bound above or below, like relu: the share of units whose derivative is 0
+    name, kind : the place of the layer, like "layers[0]", and what it is, like "16 relu".
+    trainable : whether ``fit`` changes the layer's parameters.
+    parameters : the number of parameters.
+    gradient_norm : the Euclidean norm of the gradient of the loss by the layer's parameters.
+    relative_gradient : gradient_norm divided by the norm of the parameters themselves.
+    dead : for activations that are unbounded above or below, like relu, the share of units whose derivative is 0
         (less than a thousandth) for all rows. None for others.
-    saturated : of bounded activations, like sigmoid, tanh and softmax: the share of outputs, over units and rows,
+    saturated : for bounded activations, like sigmoid, tanh and softmax, the share of outputs, over units and rows,
         where the derivative is below 1 % of its maximum. None for others.
-    mean, spread : of the outputs, over units and rows: their mean and standard deviation.
+    mean, spread : the mean and the standard deviation of the outputs, over units and rows.
     """
 
     name: str
@@ -60,16 +61,16 @@ class LayerDiagnosis:
 
 @dataclass(frozen=True)
 class Reach:
-    """What an activation can give: values from low to high, and how steep it gets."""
+    """The range of an activation's values, from low to high, and its greatest slope."""
 
     low: float
     high: float
     steepest: float
-    saturates: bool  # towards both ends
+    saturates: bool  # whether it does at both ends
 
 
 def run_layer(shape: LayerShape, parameters: Array, rows: Array) -> Array:
-    """The outputs (n, units) of a layer for its inputs (n, inputs), without dropout."""
+    """Return the outputs (n, units) of a layer for its inputs (n, inputs), without dropout."""
     if shape.dropout is not None:
         return rows
     plan = plan_of_predictions([shape], len(rows), rows.dtype)
@@ -77,13 +78,13 @@ def run_layer(shape: LayerShape, parameters: Array, rows: Array) -> Array:
 
 
 def _values(activation: Activation, z: Array) -> Array:
-    """An activation that takes each number by itself, of numbers of any shape."""
-    through = np.array([1.0, 0.0], z.dtype)  # weight and bias of a unit that changes nothing
+    """Return the values of an elementwise activation for numbers of any shape."""
+    through = np.array([1.0, 0.0], z.dtype)  # weight and bias of a unit with z equal to its input
     return run_layer(LayerShape(1, 1, activation), through, z.reshape(-1, 1)).reshape(z.shape)
 
 
 def slopes(activation: Activation, z: Array) -> Array:
-    """The derivative at z, from the values around it: good to a few digits, and without a formula of its own."""
+    """Return the derivative at z by central differences: accurate to a few digits, and without another formula."""
     step = np.finfo(z.dtype).eps ** (1 / 3) * np.maximum(1.0, np.abs(z))
     above, below = (z + step).astype(z.dtype), (z - step).astype(z.dtype)
     with np.errstate(all="ignore"):
@@ -92,12 +93,12 @@ def slopes(activation: Activation, z: Array) -> Array:
 
 
 def _bound(value: float) -> float:
-    """The whole number that a value comes near to, or the value."""
+    """Return the nearest whole number if a value is close to it, else the value."""
     return float(round(value)) if abs(value - round(value)) < 1e-3 else value
 
 
 def reach_of(activation: Activation, name: str, dtype: np.dtype[Any]) -> Reach:
-    """What an activation can give, found by trying."""
+    """Return the range of an activation, found by probing it."""
     if activation.coupled:
         return Reach(-np.inf, 0.0, np.inf, False) if name == "log_softmax" else Reach(0.0, 1.0, 0.25, True)
     with np.errstate(all="ignore"):
@@ -105,7 +106,7 @@ def reach_of(activation: Activation, name: str, dtype: np.dtype[Any]) -> Reach:
         low, high = min(near.min(), out.min()), max(near.max(), out.max())
         steepness = np.abs(np.gradient(near, NEAR))
     bounded = out.min() > -FAR and out.max() < FAR
-    flat_ends = steepness[0] < 1e-2 and steepness[-1] < 1e-2  # of sine they are not
+    flat_ends = steepness[0] < 1e-2 and steepness[-1] < 1e-2  # not true of sine
     return Reach(
         low=_bound(float(low)) if out.min() > -FAR else -np.inf,
         high=_bound(float(high)) if out.max() < FAR else np.inf,
@@ -115,11 +116,11 @@ def reach_of(activation: Activation, name: str, dtype: np.dtype[Any]) -> Reach:
 
 
 class _Inspected:
-    """A layer, and sums over its outputs, chunk by chunk of rows."""
+    """A layer with sums over its outputs, which are accumulated chunk by chunk of rows."""
 
     def __init__(self, layer: Layer, shape: LayerShape, parameters: Array) -> None:
         self.layer, self.shape, self.parameters = layer, shape, parameters
-        self.reach: Reach | None = None  # None: nothing is to be said of its slopes
+        self.reach: Reach | None = None  # None: its slopes are of no interest
         if shape.activation is not None and layer.activation not in ("identity", "log_softmax"):
             self.reach = reach_of(shape.activation, layer.activation, parameters.dtype)
         self.count = self.saturated = 0
@@ -127,7 +128,7 @@ class _Inspected:
         self.alive = np.zeros(shape.units, bool)
 
     def outputs(self, inputs: Array) -> tuple[Array, Truths | None]:
-        """Outputs (n, units) for inputs (n, inputs), and which are saturated, if the layer can be."""
+        """Return the outputs (n, units) for inputs (n, inputs), and which are saturated, or None."""
         y = run_layer(self.shape, self.parameters, inputs)
         with np.errstate(all="ignore"):  # T. Chan, G. Golub, R. LeVeque, 1983: no digits are lost to a large mean
             mean = y.mean(dtype=np.float64)
@@ -140,7 +141,7 @@ class _Inspected:
             return y, None
         steepness = self._steepness(inputs, y)
         if not self.reach.saturates:
-            # Where a slope is not a number, nothing is known; that is not what is called dead.
+            # Where a slope is NaN, nothing is known, and the unit does not count as dead.
             self.alive |= ~(steepness < DEAD_SLOPE).all(axis=0)
             return y, None
         found: Truths = steepness < SATURATED_SLOPE * self.reach.steepest
@@ -151,14 +152,14 @@ class _Inspected:
         function = self.shape.activation
         assert function is not None
         if function.coupled:
-            return y * (1.0 - y)  # of softmax, by a unit's own z
+            return y * (1.0 - y)  # the derivative of softmax by the unit's own z
         if self.layer.activation == "step":
-            return np.zeros_like(y)  # also where the difference of two values would find the step
+            return np.zeros_like(y)  # also at the step itself, where a difference would not be 0
         flat = replace(self.shape, activation=ACTIVATIONS["identity"])
         return np.abs(slopes(function, run_layer(flat, self.parameters, inputs)))
 
     def diagnosis(self, name: str, gradient: Array) -> LayerDiagnosis:
-        """What was measured."""
+        """Return the measurements."""
         length, size = norm(gradient), norm(self.parameters)
         saturates = self.reach is not None and self.reach.saturates
         return LayerDiagnosis(
@@ -176,7 +177,7 @@ class _Inspected:
 
 
 def norm(vector: Array) -> float:
-    """Euclidean, or infinite where it overflows."""
+    """Return the Euclidean norm, infinite if it overflows."""
     with np.errstate(all="ignore"):
         return float(np.linalg.norm(vector.astype(np.float64)))
 
@@ -187,7 +188,7 @@ def _kind(layer: Layer) -> str:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Layers as they were found, the network's outputs (n, K), and which of these are saturated."""
+    """The measurements of all layers, the network's outputs (n, K), and which of these are saturated."""
 
     layers: tuple[LayerDiagnosis, ...]
     outputs: Array
@@ -195,7 +196,7 @@ class Inspection:
 
 
 def inspect(net: Sequential, X: Array, gradient: Array) -> Inspection:
-    """Run checked rows through a network, layer by layer; ``gradient`` (P,) is that of a loss."""
+    """Run checked rows through a network, layer by layer, and measure; ``gradient`` (P,) is that of the loss."""
     parameters, gradients = net.of_layers(net.parameters), net.of_layers(gradient)
     inspected = [_Inspected(*given) for given in zip(net.layers, net.shapes, parameters, strict=True)]
     at_once = max(1, NUMBERS_AT_ONCE // max(shape.units for shape in net.shapes))

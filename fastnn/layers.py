@@ -21,7 +21,7 @@ MOST_UNITS = 1_000_000
 
 
 class Fixed(Generic[T]):
-    """An attribute that is given when something is made, and cannot be set later: others have noted it."""
+    """An attribute that is set in the constructor and cannot be changed later, because others have noted it."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -42,13 +42,13 @@ class Fixed(Generic[T]):
 
 
 class Layer(ABC):
-    """What all layers have.
+    """Base class of all layers.
 
     Attributes
     ----------
-    kind : its name in files.
-    units : how many outputs it has; of a layer that has as many as inputs, 0 until it belongs to a network.
-    trainable : whether ``fit`` changes its parameters; may be set at any time.
+    kind : the name of this kind of layer in files.
+    units : the number of outputs; 0 until the layer belongs to a network if it has as many outputs as inputs.
+    trainable : whether ``fit`` changes the layer's parameters; may be set at any time.
     """
 
     kind: ClassVar[str]
@@ -60,22 +60,22 @@ class Layer(ABC):
 
     @property
     def units(self) -> int:
-        """How many outputs it has."""
+        """The number of outputs of the layer."""
         return int(vars(self)["units"])
 
     @property
     def activation(self) -> str:
-        """The name of a function of its outputs, one by one."""
+        """The name of the layer's activation function; "identity" unless a subclass has one."""
         return "identity"
 
     @property
     def initializer(self) -> str | float | None:
-        """What its weights were drawn from; None for one that has none, or whose weights were given."""
+        """The initializer of the weights; None if the layer has no weights or if they were given."""
         return None
 
     @property
     def trainable(self) -> bool:
-        """Whether ``fit`` changes its parameters."""
+        """Whether ``fit`` changes the layer's parameters."""
         return self._trainable
 
     @trainable.setter
@@ -84,7 +84,7 @@ class Layer(ABC):
 
     @property
     def is_built(self) -> bool:
-        """Whether it belongs to a network, which has noted what it computes and given it its parameters."""
+        """Whether the layer belongs to a network, which has noted its settings and allocated its parameters."""
         return self._views is not None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -99,7 +99,10 @@ class Layer(ABC):
         return self._views
 
     def check(self, inputs: int, name: str, last: bool) -> None:
-        """ValueError if the layer cannot follow after so many outputs, or cannot be the last or another one."""
+        """Raise ValueError if the layer cannot take so many inputs, or cannot stand at this place.
+
+        ``last`` says whether it is the output layer.
+        """
         if self.is_built:
             raise ValueError(
                 f"{name} belongs to another network already; make a {type(self).__name__} for each, or copy() it"
@@ -107,39 +110,42 @@ class Layer(ABC):
 
     @abstractmethod
     def shape(self, inputs: int, l1: float = 0.0, l2: float = 0.0) -> LayerShape:
-        """What the kernels need to know. The network's penalties are for weights that have none of their own."""
+        """Return what the kernels need to know; ``l1`` and ``l2`` are the network's penalties, the defaults."""
 
     @abstractmethod
     def bind(
         self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: RandomStream
     ) -> None:
-        """Make these numbers the layer's parameters, and overwrite them with initial values."""
+        """Use this part of the network's parameter vector as the layer's parameters, and set initial values."""
 
     @abstractmethod
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
-        """Make these numbers the layer's parameters, as they are."""
+        """Use this part of the network's parameter vector as the layer's parameters, and keep its values."""
 
     @abstractmethod
     def copy(self) -> Layer:
-        """A new layer, of no network yet, that begins with this one's parameters."""
+        """Return a new layer that starts with this one's parameters and does not belong to a network yet."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """All of it but its parameters, as JSON can hold it."""
+        """Return the layer's settings, without its parameters, as a dictionary for JSON."""
 
     @classmethod
     @abstractmethod
     def described(cls, description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> Layer:
-        """One that was described so, with these own activations; TypeError or ValueError if there is none."""
+        """Make a layer from what ``describe`` returned, with user-defined activations by name.
+
+        Raises TypeError or ValueError if the description is invalid.
+        """
 
     @abstractmethod
     def cells(self, shape: LayerShape) -> tuple[str, str, str]:
-        """For a table of layers: the shape of its weights, its activation and its initializer."""
+        """Return the cells of ``Sequential.summary``: shape of the weights, activation and initializer."""
 
     @property
     @abstractmethod
     def shown(self) -> str:
-        """For a line of layers."""
+        """The layer in the ``repr`` of a network, like "16 relu"."""
 
 
 class Dense(Layer):
@@ -147,15 +153,16 @@ class Dense(Layer):
 
     Parameters
     ----------
-    units : how many outputs it has.
-    activation : a name in the table ``fastnn.activations.ACTIVATIONS``, like "relu", or one of your own, see
-        ``fastnn.own_activation``.
-    initializer : of the weights; one of uniform, normal, glorot_uniform, glorot_normal, he_uniform, he_normal,
-        lecun_uniform, lecun_normal, orthogonal, zeros, or a number that all of them are. Without one the network's
-        is taken, and else the one that suits the activation.
-    weights, bias : own initial values, (inputs, units) and (units,). Without ``bias`` it is 0.
-    l1, l2 : penalties that are added to the loss: l1·Σ|w| + l2·Σw² over the weights. Without one, the network's.
-    max_norm : after each update the incoming weights of a unit are shortened to this Euclidean norm.
+    units : the number of outputs.
+    activation : a name in the table ``fastnn.activations.ACTIVATIONS``, like "relu", or a function of your own,
+        see ``fastnn.own_activation``.
+    initializer : how the weights are initialized: uniform, normal, glorot_uniform, glorot_normal, he_uniform,
+        he_normal, lecun_uniform, lecun_normal, orthogonal, zeros, or a number to set all weights to. None takes
+        the network's initializer, or if it has none, the one that suits the activation.
+    weights, bias : initial values of your own, (inputs, units) and (units,). The default bias is 0.
+    l1, l2 : penalties that are added to the loss: l1·Σ|w| + l2·Σw² over the weights. None takes the network's.
+    max_norm : the greatest Euclidean norm of a unit's incoming weights; they are scaled down to it after each
+        update.
     trainable : whether ``fit`` changes weights and bias.
 
     Attributes
@@ -165,7 +172,7 @@ class Dense(Layer):
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -228,13 +235,13 @@ class Dense(Layer):
 
     @property
     def function(self) -> Activation:
-        """What its activation computes."""
+        """The activation function."""
         found: Activation = vars(self)["function"]
         return found
 
     @property
     def weights(self) -> Array:
-        """(inputs, units), a view into the network's parameters. Assigning copies numbers into it."""
+        """The weights (inputs, units), a view into the network's parameters. Assigning copies values into it."""
         return self._built()[0]
 
     @weights.setter
@@ -246,7 +253,7 @@ class Dense(Layer):
 
     @property
     def bias(self) -> Array:
-        """(units,), a view into the network's parameters. Assigning copies numbers into it."""
+        """The bias (units,), a view into the network's parameters. Assigning copies values into it."""
         return self._built()[1]
 
     @bias.setter
@@ -254,7 +261,7 @@ class Dense(Layer):
         _assign(self.bias, values, "bias")
 
     def check(self, inputs: int, name: str, last: bool) -> None:
-        """ValueError if the layer cannot follow after so many outputs, or cannot be the last or another one."""
+        """Raise ValueError if the layer cannot take so many inputs, or cannot stand at this place."""
         super().check(inputs, name, last)
         if self._given_weights is not None and len(self._given_weights) != inputs:
             shape = self._given_weights.shape
@@ -263,7 +270,7 @@ class Dense(Layer):
             raise ValueError(f"activation of {name} is {self.activation!r}, which is for the output layer only")
 
     def shape(self, inputs: int, l1: float = 0.0, l2: float = 0.0) -> LayerShape:
-        """What the kernels need to know; with the network's penalties, if the layer has none of its own."""
+        """Return what the kernels need to know; ``l1`` and ``l2`` apply if the layer has none of its own."""
         return LayerShape(
             inputs,
             self.units,
@@ -277,7 +284,7 @@ class Dense(Layer):
     def bind(
         self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: RandomStream
     ) -> None:
-        """Make these numbers the layer's weights and bias, and overwrite them with initial values."""
+        """Use this part of the network's parameter vector as weights and bias, and set initial values."""
         self.look_at(shape, parameters)
         weights = self._given_weights
         if weights is None:
@@ -286,17 +293,17 @@ class Dense(Layer):
             drawn_from = suited if own is None else own
             vars(self)["initializer"] = drawn_from
             weights = initial_weights(drawn_from, stream, *self.weights.shape)
-        with np.errstate(all="ignore"):  # what is rounded to 0 on the way to float32
+        with np.errstate(all="ignore"):  # float32 may round values to 0
             self.weights[:] = weights
             self.bias[:] = 0.0 if self._given_bias is None else self._given_bias
 
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
-        """Make these numbers the layer's weights and bias."""
+        """Use this part of the network's parameter vector as weights and bias, and keep its values."""
         split = shape.inputs * shape.units
         self._views = parameters[:split].reshape(shape.inputs, shape.units), parameters[split:]
 
     def copy(self) -> Dense:
-        """A new layer, of no network yet, that begins with this one's weights and bias.
+        """Return a new layer that starts with this one's weights and bias and does not belong to a network yet.
 
         Examples
         --------
@@ -318,11 +325,11 @@ class Dense(Layer):
             max_norm=self.max_norm,
             trainable=self.trainable,
         )
-        vars(new)["initializer"] = self.initializer  # whatever weights there are
+        vars(new)["initializer"] = self.initializer  # although the weights are given
         return new
 
     def describe(self) -> dict[str, Any]:
-        """All of it but its parameters, as JSON can hold it."""
+        """Return the layer's settings, without its parameters, as a dictionary for JSON."""
         return {
             "units": self.units,
             "activation": self.activation,
@@ -335,7 +342,7 @@ class Dense(Layer):
 
     @classmethod
     def described(cls, description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> Dense:
-        """One that was described so, but for what its weights were drawn from: they are in the file."""
+        """Make a layer from what ``describe`` returned, all but its initializer: the weights are in the file."""
         name = description.get("activation", "")
         if isinstance(name, str) and name not in own and name not in ACTIVATIONS:
             raise NotGivenError(
@@ -353,13 +360,13 @@ class Dense(Layer):
         )
 
     def cells(self, shape: LayerShape) -> tuple[str, str, str]:
-        """For a table of layers: the shape of its weights, its activation and its initializer."""
+        """Return the cells of ``Sequential.summary``: shape of the weights, activation and initializer."""
         drawn = "own" if self.initializer is None else f"{self.initializer}"
         return f"({shape.inputs}, {shape.units})", self.activation, drawn
 
     @property
     def shown(self) -> str:
-        """For a line of layers."""
+        """The layer in the ``repr`` of a network."""
         return f"{self.units} {self.activation}"
 
     def __repr__(self) -> str:
@@ -367,20 +374,20 @@ class Dense(Layer):
 
 
 class Dropout(Layer):
-    """Leaves out a random share of its inputs in training, and divides the others by what remains of 1.
+    """Dropout: in training, a random share of the inputs is set to 0, and the others are divided by 1 - rate.
 
-    In ``predict``, ``evaluate`` and ``loss_and_gradient`` nothing is left out (N. Srivastava and others, 2014; the
-    division is "inverted dropout"). What is left out depends on seed, epoch, layer, unit and the row's number
-    alone, so not on how the rows are cut into batches.
+    In ``predict``, ``evaluate`` and ``loss_and_gradient`` nothing is dropped (N. Srivastava and others, 2014; the
+    division is "inverted dropout"). Which inputs are dropped depends only on seed, epoch, layer, unit and row
+    number, and so not on how the rows are divided into batches.
 
     Parameters
     ----------
-    rate : the share that is left out, from 0 to below 1.
+    rate : the share of the inputs to drop, from 0 to below 1.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -397,40 +404,40 @@ class Dropout(Layer):
         self.rate = checks.real_number(rate, "rate", least=0.0, below=1.0)
 
     def shape(self, inputs: int, l1: float = 0.0, l2: float = 0.0) -> LayerShape:
-        """What the kernels need to know; there are no weights to be penalized."""
+        """Return what the kernels need to know; the layer has no weights to penalize."""
         return LayerShape(inputs, inputs, dropout=self.rate)
 
     def bind(
         self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: RandomStream
     ) -> None:
-        """Let it have as many units as inputs; it has no parameters."""
+        """Give the layer as many units as inputs; it has no parameters."""
         self.look_at(shape, parameters)
 
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
-        """Let it have as many units as inputs."""
+        """Give the layer as many units as inputs."""
         vars(self)["units"] = shape.units
         self._views = parameters, parameters
 
     def copy(self) -> Dropout:
-        """A new layer, of no network yet."""
+        """Return a new layer with the same rate, which does not belong to a network yet."""
         return Dropout(self.rate)
 
     def describe(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
+        """Return the layer's settings as a dictionary for JSON."""
         return {"kind": self.kind, "rate": self.rate}
 
     @classmethod
     def described(cls, description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> Dropout:
-        """One that was described so."""
+        """Make a layer from what ``describe`` returned."""
         return cls(description.get("rate", -1.0))
 
     def cells(self, shape: LayerShape) -> tuple[str, str, str]:
-        """For a table of layers: its rate."""
+        """Return the cells of ``Sequential.summary``: the rate."""
         return f"rate {self.rate:g}", "", ""
 
     @property
     def shown(self) -> str:
-        """For a line of layers."""
+        """The layer in the ``repr`` of a network."""
         return f"dropout {self.rate:g}"
 
     def __repr__(self) -> str:
@@ -438,14 +445,14 @@ class Dropout(Layer):
 
 
 class LayerNormalization(Layer):
-    """Brings the inputs of each sample to mean 0 and variance 1, then to a learnt gain and bias for each unit.
+    """Layer normalization: each sample is brought to mean 0 and variance 1, then scaled and shifted per unit.
 
     y = gain·(x - mean)/sqrt(variance + epsilon) + bias, with mean and variance over the units of a sample (J. Ba,
-    J. Kiros, G. Hinton, 2016). Gain begins as 1, bias as 0.
+    J. Kiros, G. Hinton, 2016). Gain and bias are learnt; initially gain is 1 and bias 0.
 
     Parameters
     ----------
-    epsilon : above 0.
+    epsilon : the number added to the variance, above 0.
     trainable : whether ``fit`` changes gain and bias.
 
     Attributes
@@ -455,7 +462,7 @@ class LayerNormalization(Layer):
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -475,7 +482,7 @@ class LayerNormalization(Layer):
 
     @property
     def gain(self) -> Array:
-        """(units,), a view into the network's parameters. Assigning copies numbers into it."""
+        """The gain (units,), a view into the network's parameters. Assigning copies values into it."""
         return self._built()[0]
 
     @gain.setter
@@ -484,7 +491,7 @@ class LayerNormalization(Layer):
 
     @property
     def bias(self) -> Array:
-        """(units,), a view into the network's parameters. Assigning copies numbers into it."""
+        """The bias (units,), a view into the network's parameters. Assigning copies values into it."""
         return self._built()[1]
 
     @bias.setter
@@ -492,49 +499,49 @@ class LayerNormalization(Layer):
         _assign(self.bias, values, "bias")
 
     def check(self, inputs: int, name: str, last: bool) -> None:
-        """ValueError if the layer cannot follow after so many outputs."""
+        """Raise ValueError if the layer cannot take so many inputs."""
         super().check(inputs, name, last)
         if self._given is not None and len(self._given[0]) != inputs:
             raise ValueError(f"gain of {name} has shape {self._given[0].shape}; ({inputs},) is needed")
 
     def shape(self, inputs: int, l1: float = 0.0, l2: float = 0.0) -> LayerShape:
-        """What the kernels need to know; there are no weights to be penalized."""
+        """Return what the kernels need to know; the layer has no weights to penalize."""
         return LayerShape(inputs, inputs, epsilon=self.epsilon, trained=self.trainable)
 
     def bind(
         self, shape: LayerShape, parameters: Array, default_initializer: str | float | None, stream: RandomStream
     ) -> None:
-        """Make these numbers the layer's gain and bias, and overwrite them with initial values."""
+        """Use this part of the network's parameter vector as gain and bias, and set initial values."""
         self.look_at(shape, parameters)
         self.gain[:], self.bias[:] = (1.0, 0.0) if self._given is None else self._given
 
     def look_at(self, shape: LayerShape, parameters: Array) -> None:
-        """Make these numbers the layer's gain and bias."""
+        """Use this part of the network's parameter vector as gain and bias, and keep its values."""
         vars(self)["units"] = shape.units
         self._views = parameters[: self.units], parameters[self.units :]
 
     def copy(self) -> LayerNormalization:
-        """A new layer, of no network yet, that begins with this one's gain and bias."""
+        """Return a new layer that starts with this one's gain and bias and does not belong to a network yet."""
         new = LayerNormalization(self.epsilon, trainable=self.trainable)
         new._given = (self.gain.copy(), self.bias.copy()) if self.is_built else self._given
         return new
 
     def describe(self) -> dict[str, Any]:
-        """All of it but its parameters, as JSON can hold it."""
+        """Return the layer's settings, without its parameters, as a dictionary for JSON."""
         return {"kind": self.kind, "epsilon": self.epsilon, "trainable": self.trainable}
 
     @classmethod
     def described(cls, description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> LayerNormalization:
-        """One that was described so."""
+        """Make a layer from what ``describe`` returned."""
         return cls(description.get("epsilon", -1.0), trainable=description.get("trainable", True))
 
     def cells(self, shape: LayerShape) -> tuple[str, str, str]:
-        """For a table of layers: the shape of its gains."""
+        """Return the cells of ``Sequential.summary``: the shape of the gain."""
         return f"({shape.units},)", "", ""
 
     @property
     def shown(self) -> str:
-        """For a line of layers."""
+        """The layer in the ``repr`` of a network."""
         return "normalization"
 
     def __repr__(self) -> str:
@@ -542,20 +549,23 @@ class LayerNormalization(Layer):
 
 
 class NotGivenError(ValueError):
-    """What a file tells of is not in it."""
+    """A file refers to something it does not contain."""
 
 
 KINDS: dict[str, type[Layer]] = {layer.kind: layer for layer in (Dense, Dropout, LayerNormalization)}
 
 
 def layer_of(description: Mapping[str, Any], own: Mapping[str | None, Activation]) -> Layer:
-    """A layer that ``describe`` described, with these own activations; TypeError or ValueError if it is none."""
+    """Make a layer of any kind from what its ``describe`` returned, with user-defined activations by name.
+
+    Raises TypeError or ValueError if the description is invalid.
+    """
     kind = checks.choice(description.get("kind", Dense.kind), "kind", KINDS)
     return KINDS[kind].described(description, own)
 
 
 class BatchNormalization:
-    """Is not there: it makes each sample's outputs depend on the others of its batch."""
+    """Not implemented: batch normalization makes each sample's outputs depend on the rest of its batch."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         raise NotImplementedError(
@@ -572,7 +582,7 @@ def _assign(view: Array, values: Any, name: str) -> None:
 
 
 def activation_of(value: Any, argument: str = "activation") -> tuple[Activation, str]:
-    """An activation and its name, given by name or as an own one."""
+    """Return an activation and its name; ``value`` is a name or a user-defined activation."""
     if isinstance(value, Activation) and value.name is not None:
         return value, value.name
     if callable(value):
@@ -584,7 +594,7 @@ def activation_of(value: Any, argument: str = "activation") -> tuple[Activation,
 
 
 def initializer_of(value: Any) -> str | float:
-    """An initializer's name, or the number that all weights are."""
+    """Return a checked initializer: a name, or the number that all weights are set to."""
     if isinstance(value, str):
         return checks.choice(value, "initializer", INITIALIZERS)
     try:

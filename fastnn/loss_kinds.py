@@ -1,4 +1,4 @@
-"""The loss functions that a network can be trained with: what they ask of outputs and targets; their kernels."""
+"""The loss functions that a network can be trained with: their kernels, and the outputs and targets they need."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from fastnn.plan import LossPart
 
 @dataclass(frozen=True)
 class Formula:
-    """A kernel, and the sense of its derivative."""
+    """A loss kernel, and what its derivative is taken by."""
 
     kernel: Any
-    fused: bool = False  # by the z of the outputs: from logits
+    fused: bool = False  # whether the derivative is by the logits z of the outputs
     coupled: bool = False  # whether it needs all outputs of a sample
 
     @property
     def pattern(self) -> Any:
-        """That of the part its kernel becomes."""
+        """The pattern of the part that is compiled from the kernel."""
         return parts.row_loss if self.coupled else parts.elementwise_loss
 
 
-ANY = "any"  # activation
+ANY = "any"  # stands for all activations
 
 
 class Kind(enum.Enum):
-    """What the targets of a loss are."""
+    """The kinds of targets that losses have."""
 
     NUMBERS = "numbers, which may be 0 and 1 too, or rows with a single 1"
     AMOUNTS = "numbers that say no class"
@@ -43,29 +43,29 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class Loss:
-    """What the other rooms need to know of a loss function.
+    """What the rest of the package needs to know about a loss function.
 
-    ``settings`` are the two numbers that its kernel is given for each output, or for each output in turn.
+    ``settings`` has the two numbers that the kernel is given, one pair for all outputs or a pair for each.
     """
 
     name: str
     formulas: dict[str, Formula] = field(hash=False)  # by the activation of the outputs
-    natural: str = "identity"  # the activation that suits it best
-    scale: float | None = None  # of the sum over a sample's outputs; without it their mean is taken
-    kind: Kind = Kind.NUMBERS  # of targets
-    labels: bool = False  # for several outputs, labels will do as well
-    squares: bool = False  # whether it is a sum of squares, each by a number of its own
-    least: float | None = None  # of a target,
-    above: float | None = None  # or what it has to be above
-    most: float | None = None
-    signs: bool = False  # they are -1 and 1, or 0 and 1
+    natural: str = "identity"  # the activation of the outputs that suits it best
+    scale: float | None = None  # multiplies the sum over a sample's outputs; None: their mean is taken
+    kind: Kind = Kind.NUMBERS  # the kind of targets
+    labels: bool = False  # whether labels are accepted as well, for several outputs
+    squares: bool = False  # whether it is a sum of squares, one for each output
+    least: float | None = None  # the least target,
+    above: float | None = None  # or a number that targets have to be above
+    most: float | None = None  # the greatest target
+    signs: bool = False  # whether targets are -1 and 1, or 0 and 1
     settings: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
-    smoothing: float = 0.0  # of labels
-    # Of predictions alone, where each formula above is by what an activation was given.
+    smoothing: float = 0.0  # label smoothing
+    # For predictions from any source, where all formulas above need what an activation was given.
     of_numbers: Formula | None = field(default=None, hash=False)
 
     def part(self, activation: str, outputs: int) -> LossPart:
-        """The kernel for so many outputs of an activation; ValueError if they do not fit."""
+        """Return the kernel for that many outputs of an activation; ValueError if they do not suit the loss."""
         formula = self.formulas.get(activation, self.formulas.get(ANY))
         if self.name == "focal" and activation == "softmax" and self.settings[0][1] >= 0.0:
             raise ValueError(f"alpha is {self.settings[0][1]:g}, which is for sigmoid outputs; these are softmax")
@@ -83,21 +83,21 @@ class Loss:
 
     @property
     def of_predictions(self) -> Loss:
-        """The same, of whatever predictions."""
+        """The same loss as a function of predictions from any source."""
         formula = self.of_numbers or next(formula for formula in self.formulas.values() if not formula.fused)
         return Loss(self.name, {ANY: formula}, scale=self.scale, settings=self.settings)
 
     @property
     def of_classes(self) -> bool:
-        """Whether targets always say classes."""
+        """Whether targets are always classes."""
         return self.kind in (Kind.YES_OR_NO, Kind.LABELS)
 
     def takes_labels(self, outputs: int) -> bool:
-        """Whether a target may be the number of a class, for so many outputs."""
+        """Whether a target may be a label, the number of a class, for that many outputs."""
         return self.kind is Kind.LABELS or (self.labels and outputs > 1)
 
     def targets(self, value: Any, rows: int, outputs: int, dtype: np.dtype[Any], name: str = "y") -> checks.Array:
-        """Targets as numbers (rows, outputs), before smoothing."""
+        """Return targets as numbers (rows, outputs), before smoothing; TypeError or ValueError if invalid."""
         if self.kind is Kind.LABELS or (np.ndim(value) == 1 and self.takes_labels(outputs)):
             return checks.class_targets(value, rows, outputs, dtype, name)
         if len(self.settings) > 1:
@@ -120,7 +120,7 @@ class Loss:
         return found
 
     def refuse_mixture(self, minus: bool, zero: bool, name: str = "y") -> None:
-        """ValueError for targets of signs among which there are both -1 and 0."""
+        """Raise ValueError if the targets contain both -1 and 0."""
         if minus and zero:
             raise ValueError(f"{name} has -1 and 0; targets of loss {self.name!r} are -1 and 1, or 0 and 1")
 
@@ -134,12 +134,15 @@ class Loss:
 
     @property
     def of_targets(self) -> tuple[Any, ...]:
-        """All that decides which targets it takes, and what becomes of them: losses alike in it share rows."""
+        """Everything that determines which targets are accepted and how they are converted.
+
+        Losses that agree in it can share rows.
+        """
         bounds = self.least, self.above, self.most
         return self.kind, self.labels, self.signs, *bounds, len(self.settings), self.smoothing
 
     def smoothed(self, targets: checks.Array) -> checks.Array:
-        """Targets as the kernel is given them."""
+        """Return targets after label smoothing, as the kernel is given them."""
         if self.smoothing == 0.0:
             return targets
         share = 1.0 / targets.shape[1] if self.kind is Kind.LABELS else 0.5
@@ -151,7 +154,7 @@ class Loss:
 
 
 def _for_each_level(value: Any, outputs: int, name: str) -> Any:
-    """One target a row stands for all outputs."""
+    """Repeat a single target per row for all outputs."""
     given = checks.numbers_of(value, name)
     if given.ndim == 1:
         given = given[:, np.newaxis]
@@ -230,7 +233,7 @@ LOSSES = {loss.name: loss for loss in _ALL}
 
 
 def loss_of(value: Any) -> Loss:
-    """A loss, given as itself or by name."""
+    """Return a loss, given as an object or by name."""
     if isinstance(value, Loss):
         return value
     if callable(value):

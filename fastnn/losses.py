@@ -1,9 +1,9 @@
-"""Loss functions of predictions; a network takes them by name, those with settings as objects like Huber(0.5).
+"""Loss functions of predictions; ``fit`` takes them by name, or those with settings as objects like Huber(0.5).
 
-The loss of a batch is Σ w·l / Σ w over its samples, with w = 1 without ``sample_weight``. The functions here take
-predictions and targets of shape (n, K), n samples with K outputs each, or (K,) for one sample; for
-``cross_entropy`` a target may be a label, n of them or one. They raise TypeError or ValueError, naming the
-argument and its value, for whatever is not that.
+The loss of a batch is Σ w·l / Σ w over its samples, where w is 1 without ``sample_weight``. The functions here
+take predictions and targets of shape (n, K), n samples with K outputs each, or (K,) for one sample; for
+``cross_entropy`` targets may also be labels (n,), or one label for one sample. If an argument is invalid, they
+raise TypeError or ValueError with its name and value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ EPSILON = 1e-7  # keeps the logarithm of a probability away from ln 0
 
 
 def mse(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The mean of (p - t)² over the outputs, and over the samples.
+    """Mean squared error: the mean of (p - t)² over outputs and samples.
+
+    Parameters
+    ----------
+    predictions, targets : (n, K) numbers, or (K,) for one sample.
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -34,7 +44,17 @@ def mse(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
 
 
 def half_sse(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """½ Σ (p - t)² over the outputs, and the mean over the samples.
+    """Half the sum of squared errors: ½ Σ (p - t)² over the outputs, and the mean over the samples.
+
+    Parameters
+    ----------
+    predictions, targets : (n, K) numbers, or (K,) for one sample.
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -45,7 +65,17 @@ def half_sse(predictions: Any, targets: Any, sample_weight: Any = None) -> float
 
 
 def mae(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The mean of |p - t| over the outputs, and over the samples.
+    """Mean absolute error: the mean of |p - t| over outputs and samples.
+
+    Parameters
+    ----------
+    predictions, targets : (n, K) numbers, or (K,) for one sample.
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -56,7 +86,20 @@ def mae(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
 
 
 def huber(predictions: Any, targets: Any, sample_weight: Any = None, *, delta: float = 1.0) -> float:
-    """The mean over the outputs of e²/2 where |e| <= delta, else delta·(|e| - delta/2); e = p - t (Huber, 1964).
+    """Huber loss: e²/2 where |e| <= delta, else delta·(|e| - delta/2), with e = p - t (P. Huber, 1964).
+
+    The mean over outputs and samples is taken.
+
+    Parameters
+    ----------
+    predictions, targets : (n, K) numbers, or (K,) for one sample.
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+    delta : the distance up to which errors are squared, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -67,7 +110,19 @@ def huber(predictions: Any, targets: Any, sample_weight: Any = None, *, delta: f
 
 
 def log_cosh(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The mean over the outputs of ln cosh(p - t): squares near 0, and far out the distance.
+    """Log-cosh loss: the mean of ln cosh(p - t) over outputs and samples.
+
+    It is quadratic near 0, and linear far out.
+
+    Parameters
+    ----------
+    predictions, targets : (n, K) numbers, or (K,) for one sample.
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -78,9 +133,21 @@ def log_cosh(predictions: Any, targets: Any, sample_weight: Any = None) -> float
 
 
 def quantile(predictions: Any, targets: Any, sample_weight: Any = None, *, levels: Any = 0.5) -> float:
-    """The mean over the outputs of the greater of q·u and (q - 1)·u, u = t - p (R. Koenker, G. Bassett, 1978).
+    """Quantile (pinball) loss: max(q·u, (q - 1)·u), with u = t - p (R. Koenker, G. Bassett, 1978).
 
-    q is the level of the output; see ``Quantile``.
+    The mean over outputs and samples is taken.
+
+    Parameters
+    ----------
+    predictions : (n, K) numbers, or (K,) for one sample.
+    targets : as the predictions; with several levels also (n,), one target for all outputs of a sample.
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+    levels : q, above 0 and below 1: a number for all outputs, or one for each output; see ``Quantile``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -91,7 +158,18 @@ def quantile(predictions: Any, targets: Any, sample_weight: Any = None, *, level
 
 
 def poisson(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The mean over the outputs of p - t·ln p, for counts t that p expects.
+    """Poisson loss: the mean of p - t·ln p over outputs and samples, for counts t with expected value p.
+
+    Parameters
+    ----------
+    predictions : (n, K) numbers above 0, or (K,) for one sample.
+    targets : as the predictions, 0 or more.
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -102,7 +180,18 @@ def poisson(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
 
 
 def gamma(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The mean over the outputs of t/p + ln p, for positive t whose spread grows with p.
+    """Gamma loss: the mean of t/p + ln p over outputs and samples, for positive t whose spread grows with p.
+
+    Parameters
+    ----------
+    predictions : (n, K) numbers above 0, or (K,) for one sample.
+    targets : as the predictions, above 0.
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -113,7 +202,18 @@ def gamma(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
 
 
 def hinge(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The mean over the outputs of the greater of 0 and 1 - t·p; targets are -1 and 1, or 0 and 1.
+    """Hinge loss: the mean of max(0, 1 - t·p) over outputs and samples.
+
+    Parameters
+    ----------
+    predictions : (n, K) numbers, or (K,) for one sample.
+    targets : as the predictions, -1 and 1, or 0 and 1 (0 then means -1).
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -132,11 +232,25 @@ def focal(
     gamma: float = 2.0,
     alpha: float | None = None,
 ) -> float:
-    """The mean over the outputs of -a·t·q**gamma·ln(p + epsilon) - b·(1 - t)·p**gamma·ln(q + epsilon), q = 1 - p.
+    """Focal loss: the mean over the outputs of -a·t·q**gamma·ln(p + epsilon) - b·(1 - t)·p**gamma·ln(q + epsilon).
 
-    a is alpha and b is 1 - alpha; both are 1 without it (T. Lin and others, 2017). p are probabilities, each of a
-    class of its own, as sigmoid gives them; targets that are labels stand for rows with a single 1. The loss of a
-    network with softmax outputs is -Σ t·q**gamma·ln p instead.
+    Here q = 1 - p, a is alpha and b is 1 - alpha; both are 1 without alpha (T. Lin and others, 2017). The mean is
+    taken over the samples too. Each p is the probability of a class of its own, as sigmoid gives it; targets that
+    are labels stand for rows with a single 1. The loss of a network with softmax outputs is -Σ t·q**gamma·ln p
+    instead.
+
+    Parameters
+    ----------
+    predictions : (n, K) probabilities from 0 to 1, or (K,) for one sample.
+    targets : as the predictions, from 0 to 1; for several outputs also labels (n,).
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+    epsilon : keeps the logarithms finite; above 0.
+    gamma, alpha : as for ``Focal``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -167,7 +281,7 @@ def _smoothing(value: Any) -> float:
 
 
 class _Set(Loss):
-    """A loss with settings of its own."""
+    """Base class of losses with settings."""
 
     def __init__(self, name: str, shown: dict[str, Any], **changed: Any) -> None:
         usual = {field.name: getattr(LOSSES[name], field.name) for field in fields(Loss)}
@@ -180,11 +294,16 @@ class _Set(Loss):
 
 
 class Huber(_Set):
-    """The loss "huber": squares up to a distance, and beyond it the distance.
+    """The loss "huber" with a distance of your own: quadratic up to it, linear beyond it.
 
     Parameters
     ----------
-    delta : that distance, above 0.
+    delta : the distance, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -198,12 +317,17 @@ class Huber(_Set):
 
 
 class Quantile(_Set):
-    """The loss "quantile": the best prediction is the value that a share of the targets lies below.
+    """The loss "quantile" with levels of your own: it is least at the value that a share of targets lies below.
 
     Parameters
     ----------
-    levels : that share, above 0 and below 1, for all outputs; or one for each output, and then a single target
-        stands for all of them.
+    levels : the share, above 0 and below 1, for all outputs; or a list with one for each output, and then a single
+        target can stand for all of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -227,11 +351,16 @@ class Quantile(_Set):
 
 
 class BinaryCrossEntropy(_Set):
-    """The loss "binary_cross_entropy", with targets that are moved a little from 0 and 1 towards 1/2.
+    """The loss "binary_cross_entropy" with label smoothing: targets move a little from 0 and 1 towards 1/2.
 
     Parameters
     ----------
     label_smoothing : targets become t·(1 - label_smoothing) + label_smoothing/2; from 0 to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -245,11 +374,16 @@ class BinaryCrossEntropy(_Set):
 
 
 class CrossEntropy(_Set):
-    """The loss "cross_entropy", with targets that are moved a little towards equal shares (C. Szegedy, 2016).
+    """The loss "cross_entropy" with label smoothing: targets move a little to equal shares (C. Szegedy, 2016).
 
     Parameters
     ----------
     label_smoothing : targets become t·(1 - label_smoothing) + label_smoothing/K for K classes; from 0 to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -263,12 +397,18 @@ class CrossEntropy(_Set):
 
 
 class Focal(_Set):
-    """The loss "focal": cross entropy in which what is classified well counts less (T. Lin and others, 2017).
+    """The loss "focal": cross entropy in which well-classified samples count less (T. Lin and others, 2017).
 
     Parameters
     ----------
-    gamma : how much less; 1 or more.
-    alpha : the weight of targets 1, while that of targets 0 is 1 - alpha; None: both count 1. For sigmoid outputs.
+    gamma : the focusing exponent, 1 or more; the greater, the less they count.
+    alpha : the weight of targets 1, from 0 to 1; that of targets 0 is 1 - alpha. None gives both the weight 1. For
+        sigmoid outputs only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -294,10 +434,22 @@ def cross_entropy(
     epsilon: float = EPSILON,
     label_smoothing: float = 0.0,
 ) -> float:
-    """-Σ t·ln(p + epsilon) over the outputs, and the mean over the samples; p are probabilities.
+    """Cross entropy: -Σ t·ln(p + epsilon) over the outputs, and the mean over the samples.
 
-    A network's own cross entropy is computed from its logits and needs no epsilon. For ``label_smoothing`` see
-    ``CrossEntropy``.
+    A network's own cross entropy is computed from its logits and needs no epsilon.
+
+    Parameters
+    ----------
+    predictions : (n, K) probabilities from 0 to 1, or (K,) for one sample.
+    targets : labels (n,) from 0 to K - 1, or (n, K) class shares that sum to 1; for one sample a label or (K,).
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+    epsilon : keeps the logarithm finite; above 0.
+    label_smoothing : as for ``CrossEntropy``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -319,9 +471,22 @@ def binary_cross_entropy(
     epsilon: float = EPSILON,
     label_smoothing: float = 0.0,
 ) -> float:
-    """The mean of -t·ln(p + epsilon) - (1 - t)·ln(1 - p + epsilon) over the outputs, and over the samples.
+    """Binary cross entropy: the mean of -t·ln(p + epsilon) - (1 - t)·ln(1 - p + epsilon).
 
-    For ``label_smoothing`` see ``BinaryCrossEntropy``.
+    The mean is over outputs and samples.
+
+    Parameters
+    ----------
+    predictions : (n, K) probabilities from 0 to 1, or (K,) for one sample.
+    targets : as the predictions, from 0 to 1.
+    sample_weight : (n,) numbers, 0 or more, or None for equal weights.
+    epsilon : keeps the logarithms finite; above 0.
+    label_smoothing : as for ``BinaryCrossEntropy``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -338,7 +503,7 @@ def binary_cross_entropy(
 
 
 def _rows(predictions: Any) -> tuple[checks.Array, bool]:
-    """Predictions as (n, K), and whether they were (K,)."""
+    """Return predictions as (n, K), and whether they were given as (K,)."""
     array = checks.numbers_of(predictions, "predictions")
     single = array.ndim == 1
     return checks.matrix(array[np.newaxis] if single else array, "predictions", checks.DTYPES["float64"]), single
@@ -349,7 +514,7 @@ def _targets(targets: Any, single: bool) -> Any:
 
 
 def _kept_from_0(p: checks.Array, epsilon: float) -> checks.Array:
-    """Probabilities, moved so far from 0 that their logarithm is finite."""
+    """Return probabilities plus epsilon, so that their logarithms are finite; ValueError outside of 0 to 1."""
     wrong = (p < 0) | (p > 1)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -366,6 +531,6 @@ def _of_predictions(loss: str | Loss, predictions: Any, targets: Any, sample_wei
 
 
 def _evaluate(loss: Loss, p: checks.Array, t: checks.Array, sample_weight: Any) -> float:
-    """The loss of predictions: that of a network without layers."""
+    """Return the loss of predictions, computed as that of a network without layers."""
     weights = checks.sample_weights(sample_weight, len(p), p.dtype)
     return evaluate(Problem((), "identity", loss), np.zeros(0), Rows(p, t, weights))

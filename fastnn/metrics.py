@@ -1,18 +1,18 @@
-"""Metrics: how good predictions are, as numbers for people. Each is what scikit-learn computes by its name.
+"""Metrics: numbers that tell people how good predictions are, each equal to scikit-learn's of that name.
 
 All take ``predictions``, ``targets`` and ``sample_weight``, in the order of ``fastnn.losses``; in scikit-learn the
-targets come first. ``fit`` takes metrics by name, "top_3_accuracy" for k = 3.
+targets come first. ``fit`` takes metrics by name; "top_3_accuracy" is top_k_accuracy with k = 3.
 
-- ``predictions`` are the outputs of a network, (n, K) for n rows and K outputs, or (n,) for one output; for
-  metrics of decided classes also labels: whole numbers (n,) of an integer type.
-- ``targets`` of several outputs are labels (n,) from 0 to K - 1, or rows (n, K) of class shares, like one-hot
-  rows; those of one output are 0 and 1. Metrics of numbers want numbers of the shape of the predictions.
+- ``predictions`` are the outputs of a network, (n, K) for n rows and K outputs, or (n,) for one output. For
+  metrics of predicted classes they can also be labels: whole numbers (n,) of an integer type.
+- ``targets`` for several outputs are labels (n,) from 0 to K - 1, or rows (n, K) of class shares, like one-hot
+  rows; those for one output are 0 and 1. For regression metrics they are numbers of the predictions' shape.
 - ``sample_weight`` (n,) makes a row count as often as its weight says; a row of weight 0 is left out.
-- One output says class 1 where it is above ``threshold``, else class 0. Of several outputs the greatest says the
-  class, the first of equals. With ``multilabel=True`` each of several outputs says yes or no to a class of its
-  own, by the threshold, and targets are rows (n, K) of 0 and 1.
+- One output predicts class 1 where it is above ``threshold``, else class 0. Of several outputs the greatest is the
+  predicted class, the first if several are equal. With ``multilabel=True`` each of several outputs says yes or no
+  to a class of its own, by the threshold, and targets are rows (n, K) of 0 and 1.
 
-Whatever is not that raises TypeError or ValueError, naming the argument and its value.
+If an argument is invalid, TypeError or ValueError is raised with its name and value.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fastnn.arrays import read_only
 from fastnn.kernels import metrics as kernels
 from fastnn.loss_kinds import Kind, Loss
 
-# What a metric asks of targets: that they are numbers, or that they say a class.
+# What a metric needs as targets: numbers, or classes.
 NUMBERS, CLASSES = "numbers", "classes"
 
 AVERAGES = {
@@ -41,37 +41,37 @@ AVERAGES = {
 
 PROBABILITIES = ("sigmoid", "hard_sigmoid", "softmax", "log_softmax")
 
-# More labels than this are taken for numbers that are no labels.
+# Greater whole numbers are taken not to be labels.
 MOST_LABELS = 65536
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What the other rooms need to know of a metric."""
+    """What the rest of the package needs to know about a metric."""
 
     kernel: str  # the name of its function in fastnn/kernels/metrics.py
-    name: str = ""  # as it was asked for
+    name: str = ""  # the name by which it was asked for
     targets: str = CLASSES
-    greater_is_better: bool | None = True  # None: it is more than one number
+    greater_is_better: bool | None = True  # None: the metric is more than one number
     top: int = 5  # k of top_k_accuracy
-    of_labels: bool = False  # whether it needs of outputs only which class they say
+    of_labels: bool = False  # whether the predicted classes are all that it needs
 
     def shape(self, outputs: int) -> tuple[int, ...]:
-        """Of its value for K outputs: () is one number, and a confusion matrix is (C, C), C = max(2, K)."""
+        """Return the shape of its value for K outputs: () for a number, (C, C), C = max(2, K), for a matrix."""
         return (max(2, outputs),) * 2 if self.greater_is_better is None else ()
 
     def out_size(self, outputs: int) -> int:
-        """How many numbers its kernel writes."""
+        """Return how many numbers the metric's kernel writes."""
         return kernels.out_size(self.kernel, outputs)
 
     def work_size(self, rows: int, outputs: int) -> int:
-        """How many float64 numbers its kernel needs to work in."""
+        """Return how many float64 numbers the metric's kernel needs as working memory."""
         return kernels.work_size(self.kernel, rows, outputs)
 
     def settings(self, loss: Loss, activation: str, outputs: int, dtype: np.dtype[Any]) -> checks.Array:
-        """The settings of its kernel for a network's outputs; ValueError if the metric makes no sense there.
+        """Return the kernel's settings for a network's outputs; ValueError if the metric makes no sense for them.
 
-        ``loss`` is what the network is trained with, ``activation`` the name of that of its outputs.
+        ``loss`` is the loss of training, ``activation`` the name of the outputs' activation.
         """
         if self.targets == NUMBERS:
             return _settings()
@@ -109,7 +109,7 @@ class Metric:
         )
 
     def check_targets(self, targets: checks.Array, loss: Loss, name: str = "y") -> None:
-        """ValueError if targets (n, K) of a loss of numbers do not say classes, as this metric needs it."""
+        """Raise ValueError if this metric needs classes and the targets (n, K) of a regression loss are not."""
         if self.targets == NUMBERS or loss.of_classes:
             return
         wrong = ((targets != 0) & (targets != 1)).any(axis=1)
@@ -127,7 +127,7 @@ class Metric:
 
 
 def _mode(loss: Loss, activation: str, outputs: int) -> int:
-    """How a row of outputs and its target say classes."""
+    """Return how classes are read from a row of outputs and from its target."""
     if outputs == 1:
         return kernels.ONE_OUTPUT
     if loss.kind is Kind.YES_OR_NO and activation not in ("softmax", "log_softmax"):
@@ -146,7 +146,7 @@ def _settings(
     epsilon: float = 0.0,
     logarithms: bool = False,
 ) -> checks.Array:
-    """Settings in the order of the kernels."""
+    """Return settings in the order that the kernels expect."""
     settings = np.zeros(kernels.SETTINGS)
     if average is None:
         average = kernels.BINARY if mode == kernels.ONE_OUTPUT else kernels.MACRO
@@ -183,7 +183,7 @@ METRICS = _table(
 
 
 def metric_of(name: Any, argument: str = "metrics") -> Metric:
-    """The metric of a name, which may also be like "top_3_accuracy"; TypeError or ValueError if there is none."""
+    """Return the metric of a name, also of one like "top_3_accuracy"; TypeError or ValueError if unknown."""
     found = re.fullmatch(r"top_([1-9][0-9]{0,8})_accuracy", name) if isinstance(name, str) else None
     if found:
         return replace(METRICS["top_k_accuracy"], name=name, top=int(found[1]))
@@ -196,7 +196,7 @@ def metric_of(name: Any, argument: str = "metrics") -> Metric:
 
 
 def metrics_of(names: Any, argument: str = "metrics") -> list[Metric]:
-    """The metrics of several names, or of one; TypeError or ValueError also for a name that comes twice."""
+    """Return the metrics for one or several names; TypeError or ValueError if one is unknown or given twice."""
     if isinstance(names, str):
         names = [names]
     if not isinstance(names, Iterable) or isinstance(names, (bytes, bytearray)):
@@ -221,17 +221,25 @@ def accuracy(
     threshold: float = 0.5,
     multilabel: bool = False,
 ) -> float:
-    """The share of rows whose class is right; with ``multilabel``, the share of outputs that are.
+    """Accuracy: the share of rows whose predicted class is right; with ``multilabel``, the share of right outputs.
 
     Parameters
     ----------
-    predictions, targets, sample_weight, threshold, multilabel
-        As the module says.
+    predictions
+        (n, K) outputs, (n,) for one output, or labels (n,) of an integer type.
+    targets
+        Labels (n,), or (n, K) class shares; 0 and 1 for one output, or with ``multilabel``.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
+    threshold
+        One output, or with ``multilabel`` each output, says yes above this.
+    multilabel
+        Whether each output stands for a class of its own.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -244,23 +252,25 @@ def accuracy(
 
 
 def top_k_accuracy(predictions: Any, targets: Any, sample_weight: Any = None, *, k: int = 5) -> float:
-    """The share of rows whose true class is among the k greatest outputs.
+    """Top-k accuracy: the share of rows whose true class is among the k greatest outputs.
 
-    Of equal outputs the last comes first, as in scikit-learn; ``accuracy`` takes the first, as NumPy's argmax.
+    Of equal outputs the last comes first, as in scikit-learn; ``accuracy`` takes the first, like NumPy's argmax.
 
     Parameters
     ----------
     predictions
-        (n, K) with at least k outputs.
-    targets, sample_weight
-        As the module says.
+        (n, K) outputs, at least k for each row.
+    targets
+        Labels (n,) from 0 to K - 1, or (n, K) class shares.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
     k
-        How many outputs may be right.
+        How many of the greatest outputs count, a whole number from 1 to K.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -283,21 +293,29 @@ def precision(
     threshold: float = 0.5,
     multilabel: bool = False,
 ) -> float:
-    """Of the rows that are said to be of a class, the share that is; 0 where none is said to be.
+    """Precision: of the rows that are predicted to be of a class, the share that is; 0 where there are none.
 
     Parameters
     ----------
-    predictions, targets, sample_weight, threshold, multilabel
-        As the module says.
+    predictions
+        (n, K) outputs, (n,) for one output, or labels (n,) of an integer type.
+    targets
+        Labels (n,), or (n, K) class shares; 0 and 1 for one output, or with ``multilabel``.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
+    threshold
+        One output, or with ``multilabel`` each output, says yes above this.
+    multilabel
+        Whether each output stands for a class of its own.
     average
-        "binary": class 1, where there are two; "macro": the mean over the classes that are true or predicted
-        anywhere; "micro": all classes together; "weighted": the mean weighted by how often a class is true.
-        None is "binary" for one output and for labels 0 and 1, else "macro".
+        "binary": the precision of class 1, for two classes; "macro": the mean over the classes that are true or
+        predicted in any row; "micro": all classes together; "weighted": the mean weighted by how often a class is
+        true. None is "binary" for one output and for labels 0 and 1, else "macro".
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -318,19 +336,27 @@ def recall(
     threshold: float = 0.5,
     multilabel: bool = False,
 ) -> float:
-    """Of the rows that are of a class, the share that is said to be; 0 where none is of it.
+    """Recall: of the rows that are of a class, the share that is predicted to be; 0 where there are none.
 
     Parameters
     ----------
-    predictions, targets, sample_weight, threshold, multilabel
-        As the module says.
+    predictions
+        (n, K) outputs, (n,) for one output, or labels (n,) of an integer type.
+    targets
+        Labels (n,), or (n, K) class shares; 0 and 1 for one output, or with ``multilabel``.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
+    threshold
+        One output, or with ``multilabel`` each output, says yes above this.
+    multilabel
+        Whether each output stands for a class of its own.
     average
         As for :func:`precision`.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -349,19 +375,27 @@ def f1(
     threshold: float = 0.5,
     multilabel: bool = False,
 ) -> float:
-    """2·precision·recall / (precision + recall), the harmonic mean of both; 0 where both are.
+    """F1 score: 2·precision·recall / (precision + recall), the harmonic mean of both; 0 where both are 0.
 
     Parameters
     ----------
-    predictions, targets, sample_weight, threshold, multilabel
-        As the module says.
+    predictions
+        (n, K) outputs, (n,) for one output, or labels (n,) of an integer type.
+    targets
+        Labels (n,), or (n, K) class shares; 0 and 1 for one output, or with ``multilabel``.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
+    threshold
+        One output, or with ``multilabel`` each output, says yes above this.
+    multilabel
+        Whether each output stands for a class of its own.
     average
-        As for :func:`precision`; the mean is over the f1 of the classes.
+        As for :func:`precision`; means are taken over the F1 scores of the classes.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -374,12 +408,18 @@ def f1(
 def confusion_matrix(
     predictions: Any, targets: Any, sample_weight: Any = None, *, threshold: float = 0.5
 ) -> checks.Array:
-    """How many rows of each class (down) are said to be of each class (across).
+    """Confusion matrix: how many rows of each true class (down) are predicted to be of each class (across).
 
     Parameters
     ----------
-    predictions, targets, sample_weight, threshold
-        As the module says.
+    predictions
+        (n, K) outputs, (n,) for one output, or labels (n,) of an integer type.
+    targets
+        Labels (n,), or (n, K) class shares; 0 and 1 for one output.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
+    threshold
+        One output predicts class 1 above this.
 
     Returns
     -------
@@ -390,7 +430,7 @@ def confusion_matrix(
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -407,21 +447,27 @@ def confusion_matrix(
 
 
 def auc(predictions: Any, targets: Any, sample_weight: Any = None, *, multilabel: bool = False) -> float:
-    """The area under the ROC curve: how often a row of the class has a greater score than one that is not of it.
+    """Area under the ROC curve: how often a row of the class has a greater score than a row of another.
 
-    Equal scores count half. Several classes are taken one against the rest, and the mean is over those classes
-    that have both rows of them and rows of others. Where no class has both, the result is NaN. Of two outputs
-    the second is the score of class 1.
+    Equal scores count half. Several classes are each compared with the rest, and the mean is taken over those
+    classes that have both rows of their own and rows of others. If no class has both, the result is NaN. Of two
+    outputs the second is the score of class 1.
 
     Parameters
     ----------
-    predictions, targets, sample_weight, multilabel
-        As the module says, but whole numbers (n,) are scores and no labels.
+    predictions
+        (n, K) scores, or (n,) for one output; whole numbers (n,) are scores too, not labels.
+    targets
+        Labels (n,) from 0 to K - 1, or (n, K) class shares; 0 and 1 for one output, or with ``multilabel``.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
+    multilabel
+        Whether each output is the score of a class of its own.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -434,24 +480,27 @@ def auc(predictions: Any, targets: Any, sample_weight: Any = None, *, multilabel
 
 
 def log_loss(predictions: Any, targets: Any, sample_weight: Any = None, *, multilabel: bool = False) -> float:
-    """-Σ t·ln p over the classes, and the mean over the rows; with ``multilabel`` also over the outputs.
+    """Log loss: -Σ t·ln p over the classes, and the mean over the rows; with ``multilabel`` also over the outputs.
 
-    As in scikit-learn, p is kept in [eps, 1 - eps], with eps the distance from 1 to the next number of the
+    As in scikit-learn, p is clipped to [eps, 1 - eps], with eps the distance from 1 to the next number of the
     predictions' type (2.2e-16 for float64).
 
     Parameters
     ----------
     predictions
-        Probabilities, as the module says; whole numbers (n,) are probabilities and no labels.
+        (n, K) probabilities from 0 to 1, or (n,) for one output; whole numbers (n,) are probabilities, not labels.
     targets
-        As the module says; those of one output, and with ``multilabel``, may be anything from 0 to 1.
-    sample_weight, multilabel
-        As the module says.
+        Labels (n,) from 0 to K - 1, or (n, K) class shares; any numbers from 0 to 1 for one output, or with
+        ``multilabel``.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
+    multilabel
+        Whether each output is the probability of a class of its own.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -471,17 +520,19 @@ def log_loss(predictions: Any, targets: Any, sample_weight: Any = None, *, multi
 
 
 def mse(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The mean of (p - t)² over the rows and outputs.
+    """Mean squared error: the mean of (p - t)² over rows and outputs.
 
     Parameters
     ----------
-    predictions, targets, sample_weight
-        As the module says.
+    predictions, targets
+        (n, K) numbers, or (n,) for one output.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -492,17 +543,19 @@ def mse(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
 
 
 def rmse(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The root of the mean of (p - t)² over the rows, and the mean of these roots over the outputs.
+    """Root mean squared error: the root of the mean of (p - t)² over the rows, and its mean over the outputs.
 
     Parameters
     ----------
-    predictions, targets, sample_weight
-        As the module says.
+    predictions, targets
+        (n, K) numbers, or (n,) for one output.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -513,17 +566,19 @@ def rmse(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
 
 
 def mae(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The mean of |p - t| over the rows and outputs.
+    """Mean absolute error: the mean of |p - t| over rows and outputs.
 
     Parameters
     ----------
-    predictions, targets, sample_weight
-        As the module says.
+    predictions, targets
+        (n, K) numbers, or (n,) for one output.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -534,20 +589,22 @@ def mae(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
 
 
 def r2(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """The coefficient of determination, 1 - Σ (t - p)² / Σ (t - mean t)², and its mean over the outputs.
+    """R², the coefficient of determination: 1 - Σ (t - p)² / Σ (t - mean t)², and its mean over the outputs.
 
-    An output whose targets are all the same counts 1 if it is right in every row, else 0. For less than two rows
-    that count the result is NaN.
+    An output whose targets are all the same counts 1 if it is right in every row, else 0. For fewer than two rows
+    of non-zero weight the result is NaN.
 
     Parameters
     ----------
-    predictions, targets, sample_weight
-        As the module says.
+    predictions, targets
+        (n, K) numbers, or (n,) for one output.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -558,19 +615,21 @@ def r2(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
 
 
 def explained_variance(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
-    """1 - var(t - p) / var(t), and its mean over the outputs: r2 that forgives a constant error.
+    """Explained variance: 1 - var(t - p) / var(t), and its mean over the outputs; r2 without constant errors.
 
     An output whose targets are all the same counts 1 if its errors are all the same, else 0.
 
     Parameters
     ----------
-    predictions, targets, sample_weight
-        As the module says.
+    predictions, targets
+        (n, K) numbers, or (n,) for one output.
+    sample_weight
+        (n,) numbers, 0 or more, or None for equal weights.
 
     Raises
     ------
     TypeError, ValueError
-        For other input.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -580,12 +639,12 @@ def explained_variance(predictions: Any, targets: Any, sample_weight: Any = None
     return _number("explained_variance", _numbers(predictions, targets, sample_weight))
 
 
-# What they were handed, checked ------------------------------------------------------------------------
+# Checked arguments -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Case:
-    """Checked predictions and targets (n, K) and weights (n) of one dtype, and how they say classes."""
+    """Checked predictions and targets (n, K) and weights (n,) of one dtype, and how classes are read from them."""
 
     predictions: checks.Array
     targets: checks.Array
@@ -601,7 +660,7 @@ def _case(p: checks.Array, t: checks.Array, sample_weight: Any, **how: Any) -> _
 
 
 def _rows(predictions: Any, *others: Any) -> checks.Array:
-    """Predictions as (n, K): float32 if they and all others are, else float64."""
+    """Return predictions as (n, K), in float32 if they and all the others are, else in float64."""
     array = checks.numbers_of(predictions, "predictions")
     single = all(np.asarray(each).dtype == np.float32 for each in (array, *others))
     return checks.matrix(
@@ -612,7 +671,7 @@ def _rows(predictions: Any, *others: Any) -> checks.Array:
 
 
 def _numbers(predictions: Any, targets: Any, sample_weight: Any) -> _Case:
-    """For metrics of numbers."""
+    """Check the arguments of a regression metric."""
     t = checks.numbers_of(targets, "targets")
     p = _rows(predictions, t)
     rows, outputs = p.shape
@@ -622,7 +681,7 @@ def _numbers(predictions: Any, targets: Any, sample_weight: Any) -> _Case:
 def _scored(
     predictions: Any, targets: Any, sample_weight: Any, multilabel: bool = False, *, shares: bool = False
 ) -> _Case:
-    """For metrics of scores; ``shares``: targets of one output, or of each output, may lie between 0 and 1."""
+    """Check the arguments of a metric of scores; with ``shares`` yes-or-no targets may lie between 0 and 1."""
     p = _rows(predictions)
     rows, outputs = p.shape
     each = checks.truth(multilabel, "multilabel")
@@ -643,7 +702,7 @@ def _scored(
 
 
 def _decided(predictions: Any, targets: Any, sample_weight: Any, threshold: Any, multilabel: Any) -> _Case:
-    """For metrics of decided classes."""
+    """Check the arguments of a metric of predicted classes."""
     threshold = checks.real_number(threshold, "threshold")
     array = checks.numbers_of(predictions, "predictions")
     flat = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
@@ -658,7 +717,7 @@ def _decided(predictions: Any, targets: Any, sample_weight: Any, threshold: Any,
 
 
 def _labels(targets: Any, rows: int) -> tuple[checks.Array, int]:
-    """Labels (n,) of targets that are labels or rows of class shares, and how many classes they know of."""
+    """Return labels (n,) for targets that are labels or rows of class shares, and the number of classes."""
     array = checks.numbers_of(targets, "targets")
     if array.ndim == 2 and array.shape[1] > 1:
         shares = checks.class_targets(array, rows, array.shape[1], checks.DTYPES["float64"], "targets")
@@ -681,7 +740,7 @@ def _share(
     threshold: Any,
     multilabel: Any,
 ) -> float:
-    """Precision, recall or f1."""
+    """Return precision, recall or f1."""
     case = _decided(predictions, targets, sample_weight, threshold, multilabel)
     two_labels = case.mode == kernels.ONE_OUTPUT or (case.mode == kernels.LABELS and case.classes == 2)
     if average is None:
@@ -701,7 +760,7 @@ def _number(name: str, case: _Case, **settings: Any) -> float:
 
 
 def _run(name: str, case: _Case, **settings: Any) -> checks.Array:
-    """What a metric's kernel gives for a case."""
+    """Return what a metric's kernel computes for a case."""
     rows, outputs = case.predictions.shape
     size = max(outputs, case.classes)
     numbers = _settings(case.mode, threshold=case.threshold, classes=case.classes, **settings)
@@ -723,7 +782,7 @@ def _call(
     work: checks.Array,
     out: checks.Array,
 ) -> None:
-    """Overwrite out (and work) with a metric of flat arrays."""
+    """Compute a metric of flat arrays into ``out``; ``work`` is overwritten."""
     dtype = predictions.dtype
     address = parts.address_of(parts.metric, getattr(kernels, name), dtype)
     given = (read_only(each) for each in (predictions, targets, weights))

@@ -1,4 +1,4 @@
-"""Networks: layers in a row, their parameters, and what can be done with them."""
+"""Networks: a sequence of layers, its parameters, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -42,29 +42,29 @@ Array = npt.NDArray[Any]
 
 
 class Sequential:
-    """A network of layers in a row.
+    """A feedforward network: a sequence of layers.
 
     Parameters
     ----------
     layers : Dense, Dropout and LayerNormalization layers; the last is Dense.
-    inputs : how many numbers (features) a sample has.
-    initializer : of the weights of layers that have none of their own; without one, each layer has the one that
-        suits its activation (He for the ReLU family, else Glorot).
-    seed : of the initial weights, and of the shuffling in ``fit``; 0 or more.
+    inputs : the number of features of a sample.
+    initializer : how weights are initialized in layers without an initializer of their own; None takes the one
+        that suits each layer's activation (He for the ReLU family, else Glorot).
+    seed : the seed of the initial weights, and of the shuffling in ``fit``; 0 or more.
     l1, l2 : penalties of all Dense layers that have none of their own; they are part of every loss.
-    dtype : "float64" or "float32", of all that is computed.
+    dtype : the floating-point type of all computations, "float64" or "float32".
 
     Attributes
     ----------
-    parameters, gradients : (P,) all weights and biases, and the gradient that ``backward`` adds up: layer by
-        layer, weights (inputs, units) row by row, then bias. Views: what is written there, the network has.
-    layers : the layers; Dense ones have ``weights`` and ``bias``, which are views too.
-    history : the History of the last ``fit``, also of one that was interrupted; None before.
+    parameters, gradients : (P,) all weights and biases, and the gradient that ``backward`` accumulates: layer by
+        layer, weights (inputs, units) row by row, then bias. Both are views: writing to them changes the network.
+    layers : the layers; those that are Dense have ``weights`` and ``bias``, which are views too.
+    history : the History of the last ``fit``, even if it was interrupted; None before the first.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -110,22 +110,22 @@ class Sequential:
         self._parameters = np.zeros(count, self.dtype)
         self._gradients = np.zeros(count, self.dtype)
         self._kept = InferenceCache()
-        self._last_forward: tuple[Array, Array] | None = None  # rows, and the parameters they met
+        self._last_forward: tuple[Array, Array] | None = None  # rows, and the parameters at that time
         stream = RandomStream(self.seed)
         for layer, shape, own in self._placed():
             layer.bind(shape, own, self.initializer, stream)
 
     def of_layers(self, vector: Array) -> list[Array]:
-        """The stretch of a vector (P,) that belongs to each layer; views."""
+        """Split a vector (P,) into the parts that belong to each layer, as views."""
         return np.split(vector, np.cumsum([shape.parameters for shape in self._shapes])[:-1].tolist())
 
     def _placed(self) -> Iterator[tuple[Layer, LayerShape, Array]]:
-        """Each layer, its shape, and its part of the parameters."""
+        """Yield each layer with its shape and its part of the parameters."""
         return zip(self.layers, self._shapes, self.of_layers(self._parameters), strict=True)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Of a pickle, or of copy.deepcopy: its layers are to look at its own parameters. Some, like joblib, map
-        # arrays into memory that cannot be written to.
+        # After unpickling or copy.deepcopy, the layers need views of this network's parameters. Some libraries,
+        # like joblib, map arrays into read-only memory.
         self.__dict__.update(state)
         self.__dict__.pop("_trainer", None)
         self._parameters = np.require(self._parameters, requirements=["C", "A", "W"])
@@ -135,9 +135,10 @@ class Sequential:
 
     @contextlib.contextmanager
     def being_trained(self) -> Iterator[None]:
-        """RuntimeError if another thread trains it already: what one of the two learns would be lost.
+        """Mark the network as being trained; RuntimeError if another thread is training it already.
 
-        A fit within a callback of a fit is the same thread's; of what both learn, the outer one's stays.
+        What one of the two threads learns would be lost. A fit in a callback of another fit runs in the same
+        thread and is allowed; the parameters of the outer fit are kept.
         """
         mine = [os.getpid(), threading.get_ident()]
         trainer = self.__dict__.setdefault("_trainer", mine)  # at once, for all threads
@@ -154,7 +155,7 @@ class Sequential:
                 del self.__dict__["_trainer"]
 
     def __copy__(self) -> Sequential:
-        return copy.deepcopy(self)  # a copy that shared the parameters would learn what this one learns
+        return copy.deepcopy(self)  # a shallow copy would share the parameters, and be trained with this one
 
     def _check_layers(self) -> tuple[LayerShape, ...]:
         shapes, inputs = [], self.inputs
@@ -171,7 +172,7 @@ class Sequential:
 
     @property
     def shapes(self) -> tuple[LayerShape, ...]:
-        """What the kernels need to know of the layers, as they are now."""
+        """What the kernels need to know about the layers as they are now."""
         return tuple(
             shape if shape.trained == layer.trainable else replace(shape, trained=layer.trainable)
             for layer, shape in zip(self.layers, self._shapes, strict=True)
@@ -179,12 +180,12 @@ class Sequential:
 
     @property
     def outputs(self) -> int:
-        """How many numbers are predicted for a sample."""
+        """The number of outputs for each sample."""
         return self.layers[-1].units
 
     @property
     def seed(self) -> int:
-        """Of ``fit``, where it is given none."""
+        """The seed that ``fit`` uses if it is given none."""
         return int(vars(self)["seed"])
 
     @seed.setter
@@ -193,9 +194,9 @@ class Sequential:
 
     @property
     def parameters(self) -> Array:
-        """(P,) all weights and biases, a view. Assigning copies numbers into it.
+        """All weights and biases (P,), a view. Assigning copies values into it.
 
-        Of ``net.parameters -= step`` only the copying is checked: NumPy has written into the view before.
+        ``net.parameters -= step`` is checked only after NumPy has written into the view.
         """
         return self._parameters
 
@@ -208,32 +209,32 @@ class Sequential:
 
     @property
     def gradients(self) -> Array:
-        """(P,) the sum of what ``backward`` found since ``zero_grad``, in the order of ``parameters``; a view."""
+        """The gradient (P,) accumulated by ``backward`` since ``zero_grad``, ordered as ``parameters``; a view."""
         return self._gradients
 
     # Step by step ----------------------------------------------------------------------------------
 
     def predict(self, X: Any, *, threads: int | None = None) -> Array:
-        """The outputs for rows of inputs.
+        """Return the network's outputs for rows of inputs.
 
         Parameters
         ----------
         X : (n, inputs) numbers.
-        threads : that work on it at most, as in ``fit``; one does where there is little to do.
+        threads : the greatest number of threads to use, as in ``fit``; one is used where there is little to do.
 
         Returns
         -------
-        (n, outputs) in the network's dtype. A row gets the same bits alone as among others.
+        (n, outputs) in the network's dtype. A row gives the same bits alone as among others.
 
         Raises
         ------
         TypeError, ValueError
-            If X or threads is not that.
+            If X or threads has the wrong type or value.
         """
         row = self._kept.row
         if row is not None and threads is None:
             if type(X) is list and len(X) == 1:
-                with contextlib.suppress(ValueError):  # what is wrong will be said below
+                with contextlib.suppress(ValueError):  # the error is reported below
                     X = np.asarray(X)
             if type(X) is np.ndarray:
                 found = row.predict(X)
@@ -245,7 +246,7 @@ class Sequential:
         checks.refuse_shape(given, "X", self.inputs)
         if fits or given.size <= checks.NUMBERS_AT_ONCE:
             return self._predict(given, "X", most)
-        # Piece by piece, so that there is never a copy of all of X.
+        # In pieces, so that there is never a copy of all of X.
         n, step = len(given), max(1, checks.NUMBERS_AT_ONCE // given.shape[1])
         memory.refuse(n * self.outputs * self.dtype.itemsize, f"predictions for {n:,} rows")
         outputs = np.empty((n, self.outputs), self.dtype)
@@ -258,7 +259,7 @@ class Sequential:
         return checks.matrix(X, "X", self.dtype, self.inputs)
 
     def _predict(self, given: Array, name: str, threads: int) -> Array:
-        """The outputs for rows that have the right shape."""
+        """Return the outputs for rows that have the right shape."""
         rows = checks.converted(given, self.dtype, name)
         found: Array | None
         if len(rows) == 1:
@@ -268,27 +269,27 @@ class Sequential:
             found, finite = inference.predict(plan, self._parameters, rows, threads)
             found = found if finite else None
         if found is None:
-            checks.finite(given, self.dtype, name)  # says which number is not
+            checks.finite(given, self.dtype, name)  # raises, and names the number that is not finite
         assert found is not None
         return found
 
     def jacobian(self, X: Any, *, threads: int | None = None) -> Array:
-        """The derivatives of all outputs by all inputs, at rows of inputs; without dropout.
+        """Return the Jacobian: the derivatives of all outputs by all inputs at rows of inputs, without dropout.
 
         Parameters
         ----------
         X : (n, inputs) numbers.
-        threads : that work on it at most, as in ``predict``.
+        threads : the greatest number of threads to use, as in ``predict``.
 
         Returns
         -------
-        (n, outputs, inputs) in the network's dtype: ``[i, k, j]`` is dy_k/dx_j at row i. Found by
+        (n, outputs, inputs) in the network's dtype: ``[i, k, j]`` is dy_k/dx_j at row i, computed by
         backpropagation. At a kink, like relu's at 0, it is the derivative that training uses.
 
         Raises
         ------
         TypeError, ValueError
-            If X or threads is not that.
+            If X or threads has the wrong type or value.
 
         Examples
         --------
@@ -301,24 +302,24 @@ class Sequential:
         return self._jacobian(self._matrix(X), 0, self.outputs, threads)
 
     def input_gradient(self, X: Any, output: int = 0, *, threads: int | None = None) -> Array:
-        """The derivatives of one output by all inputs, at rows of inputs; without dropout.
+        """Return the derivatives of one output by all inputs at rows of inputs, without dropout.
 
-        Of an energy, minus this is the force.
+        If the output is an energy, the negative of this is the force.
 
         Parameters
         ----------
         X : (n, inputs) numbers.
-        output : which one, counted from 0.
-        threads : that work on it at most, as in ``predict``.
+        output : the index of the output, from 0 on.
+        threads : the greatest number of threads to use, as in ``predict``.
 
         Returns
         -------
-        (n, inputs) in the network's dtype, the rows ``jacobian(X)[:, output]``.
+        (n, inputs) in the network's dtype, the same as ``jacobian(X)[:, output]``.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is not that.
+            If an argument has the wrong type or value.
 
         Examples
         --------
@@ -343,7 +344,21 @@ class Sequential:
         return inference.jacobian(plan, self._parameters, rows, first, many, most)
 
     def forward(self, X: Any) -> Array:
-        """Like ``predict``, and remembers the rows for ``backward``."""
+        """Return the outputs like ``predict``, and keep the rows and the parameters for ``backward``.
+
+        Parameters
+        ----------
+        X : (n, inputs) numbers.
+
+        Returns
+        -------
+        (n, outputs) in the network's dtype, without dropout.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X has the wrong type or value.
+        """
         rows = self._matrix(X)
         outputs = self._predict(rows, "X", allowed())
         self._last_forward = rows.copy() if np.may_share_memory(rows, X) else rows, self._parameters.copy()
@@ -354,19 +369,19 @@ class Sequential:
         self._gradients[:] = 0
 
     def backward(self, d_output: Any) -> None:
-        """Add the gradient by the parameters to ``gradients``.
+        """Backpropagate from the outputs of the last ``forward`` and add the gradient to ``gradients``.
 
         Parameters
         ----------
-        d_output : (n, outputs), or (n,) for one output: the derivative of what is to be made small by each
-            of the outputs of the last ``forward``.
+        d_output : (n, outputs), or (n,) for one output: the derivative of the quantity to be minimized by each
+            output of the last ``forward``. The gradient has no penalties in it.
 
         Raises
         ------
         RuntimeError
-            If there was no ``forward``.
+            If ``forward`` was not called before.
         TypeError, ValueError
-            If d_output is not that.
+            If d_output has the wrong type or value.
 
         Examples
         --------
@@ -383,18 +398,18 @@ class Sequential:
             raise RuntimeError("backward needs a forward before it")
         rows, parameters = self._last_forward
         d = checks.targets(d_output, len(rows), self.outputs, self.dtype, "d_output")
-        # Σ d·output is a loss whose derivative by the outputs is d.
+        # The loss Σ d·output has the derivative d by the outputs.
         unpenalized = tuple(replace(shape, l1=0.0, l2=0.0) for shape in self._shapes)
         problem = training.Problem(unpenalized, self.layers[-1].activation, LINEAR)
         self._gradients += training.summed_gradient(problem, parameters, Rows(rows, d, None))
 
     def update(self, learning_rate: float) -> None:
-        """One step of gradient descent: take learning_rate·gradients from the parameters that are trainable.
+        """Take one step of gradient descent: subtract learning_rate·gradients from all trainable parameters.
 
         Raises
         ------
         TypeError, ValueError
-            If learning_rate is no number above 0.
+            If learning_rate is not a number above 0.
         """
         rate = checks.real_number(learning_rate, "learning_rate", above=0.0)
         with np.errstate(all="ignore"):
@@ -408,13 +423,13 @@ class Sequential:
     fit = fit
 
     def problem(self, loss: str | Loss) -> training.Problem:
-        """What a loss is for the kernels; ValueError if it does not suit the outputs."""
+        """Return the layers with a loss, for the kernels; ValueError if the loss does not suit the outputs."""
         problem = training.Problem(self._shapes, self.layers[-1].activation, loss_of(loss))
         problem.loss.part(problem.output, self.outputs)
         return problem
 
     def format(self, loss: Loss) -> Format:
-        """What it asks of rows, with a loss."""
+        """Return what the network, with a loss, asks of rows."""
         return Format(self.inputs, self.outputs, loss, self.dtype)
 
     def evaluate(
@@ -426,20 +441,20 @@ class Sequential:
         sample_weight: Any = None,
         memory_limit: float | str | None = None,
     ) -> float:
-        """The loss of rows, with penalties and without dropout.
+        """Return the loss for the given rows, with penalties and without dropout.
 
         Parameters
         ----------
-        X, y, loss, sample_weight, memory_limit : as ``fit`` takes them; X may be a Dataset, or blocks.
+        X, y, loss, sample_weight, memory_limit : as for ``fit``; X may be a Dataset, or an iterable of blocks.
 
         Returns
         -------
-        Σ w·l / Σ w over the rows, and the penalties.
+        Σ w·l / Σ w over the rows, plus the penalties.
 
         Raises
         ------
         TypeError, ValueError, MemoryError
-            As ``fit`` does.
+            As for ``fit``.
 
         Examples
         --------
@@ -453,7 +468,7 @@ class Sequential:
             found = kept[-1].loss()
             self._kept.put(kept)
             return found  # type: ignore[no-any-return]
-        from_environment()  # refused here, whether the rows are worth more than one thread or not
+        from_environment()  # raises if the variable is invalid, even if one thread is enough for these rows
         problem = self.problem(loss)
         from fastnn import streams
 
@@ -464,23 +479,24 @@ class Sequential:
     def loss_and_gradient(
         self, X: Any, y: Any = None, *, loss: str | Loss = "mse", sample_weight: Any = None
     ) -> tuple[float, Array]:
-        """The loss of rows and its gradient by the parameters, for other people's optimizers.
+        """Return the loss for the given rows and its gradient by the parameters, for optimizers outside of fastnn.
 
-        Changes nothing in the network. With a small ``Dataset`` a call takes a few microseconds more than its
+        The network is not changed. With a small ``Dataset`` a call takes a few microseconds more than its
         arithmetic.
 
         Parameters
         ----------
-        X, y, loss, sample_weight : as ``fit`` takes them; X may be a Dataset.
+        X, y, loss, sample_weight : as for ``fit``, but X has to be an array or a Dataset; blocks are refused.
 
         Returns
         -------
-        The loss, as ``evaluate`` has it, and an array (P,) in the order and the dtype of ``parameters``.
+        The loss, the same as ``evaluate`` returns, and its gradient, an array (P,) in the order and the dtype of
+        ``parameters``.
 
         Raises
         ------
         TypeError, ValueError, MemoryError
-            As ``fit`` does.
+            As for ``fit``; also if X is an iterable of blocks.
 
         Examples
         --------
@@ -502,7 +518,7 @@ class Sequential:
         return training.gradient(problem, self._parameters, rows, dataset)
 
     def _pass(self, what: int, data: Dataset, loss: str | Loss) -> Any:
-        """A pass over a data set, as ``InferenceCache`` has it: the one from the last time, or a new one."""
+        """Return an ``InferenceCache`` entry for a pass over a data set: the one from last time, or a new one."""
         kept = self._kept.take(what, loss, data, self._parameters)
         if kept is None:
             from_environment()  # as in ``evaluate``
@@ -514,36 +530,39 @@ class Sequential:
         return kept
 
     def _row(self) -> OneRow:
-        """What predicts one row."""
+        """The predictor for a single row, made when it is first needed."""
         if self._kept.row is None:
             self._kept.row = OneRow(self._shapes, self._parameters)
         return self._kept.row
 
     @property
     def handle(self) -> Handle:
-        """What ``fastnn.predict_one`` and ``fastnn.gradient_one`` take, in compiled code of your own as well.
+        """The handle of the network for ``fastnn.predict_one`` and ``fastnn.gradient_one``, also in compiled code.
 
-        A NamedTuple of arrays. Its parameters are those of the network: after a ``fit`` it predicts with the new
-        ones. It belongs to this process, and is an argument of the compiled function, not a global of it.
+        It is a NamedTuple of arrays, and shares its parameters with the network: after a ``fit`` it predicts with
+        the new ones. It is valid in this process only. Pass it to a compiled function as an argument, not as a
+        global variable.
         """
         return self._row().handle
 
     # For people ------------------------------------------------------------------------------------
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the network to a file (.npz, without pickle); whole or not at all.
+        """Write the network to a file (.npz, without pickle), either completely or not at all.
 
-        ``fastnn.load`` reads it. The history is not part of it.
+        ``fastnn.load`` reads it. The history is not saved.
 
         Raises
         ------
         OSError
-            If the file cannot be written; an older file of that name is then as it was.
+            If the file cannot be written; an older file of that name is then left unchanged.
+        TypeError
+            If path is neither a string nor a path.
         """
         files.write(path, describe(self), self._parameters)
 
     def summary(self) -> str:
-        """A table of the layers: shape, activation, initializer and number of parameters.
+        """Return a table of the layers: shape of the weights, activation, initializer and number of parameters.
 
         Examples
         --------
@@ -578,7 +597,7 @@ class Sequential:
 
 @typeof_impl.register(Sequential)  # type: ignore[untyped-decorator]
 def _no_argument(network: Sequential, context: Any) -> Any:
-    """In place of a page that Numba would print."""
+    """Raise a short error instead of the long one that Numba would give."""
     raise TypeError("a network cannot be an argument of compiled code; net.handle can, for fastnn.predict_one")
 
 
@@ -594,19 +613,19 @@ def mlp(
     dropout: float = 0.0,
     dtype: Any = "float64",
 ) -> Sequential:
-    """A network of dense layers, by their sizes.
+    """Make a multilayer perceptron, a network of dense layers, from their sizes.
 
     Parameters
     ----------
-    sizes : numbers of inputs, of units of each hidden layer, and of outputs.
-    activation, output : of the hidden layers, and of the output layer.
-    initializer, seed, l1, l2, dtype : as ``Sequential`` has them.
-    dropout : rate of a Dropout after each hidden layer; 0 for none.
+    sizes : the number of inputs, the number of units of each hidden layer, and the number of outputs.
+    activation, output : the activations of the hidden layers and of the output layer.
+    initializer, seed, l1, l2, dtype : as for ``Sequential``.
+    dropout : the rate of a Dropout after each hidden layer; 0 for none.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -642,7 +661,7 @@ def _list(sizes: Any) -> list[Any]:
 
 
 def describe(net: Sequential) -> dict[str, Any]:
-    """All of a network but its parameters, as JSON can hold it."""
+    """Return the settings of a network, without its parameters, as a dictionary for JSON."""
     return {
         "inputs": net.inputs,
         "seed": net.seed,
@@ -665,15 +684,18 @@ def load(path: str | PathLike[str], *, activations: Iterable[Activation] = ()) -
 
     Parameters
     ----------
-    path : of the file.
-    activations : those of ``own_activation`` that the network has; a file does not hold functions.
+    path : the path of the file.
+    activations : the activations made with ``own_activation`` that the network has; files do not hold functions.
 
     Raises
     ------
     OSError
-        If there is no such file, or it cannot be read.
+        If the file does not exist or cannot be read.
+    TypeError
+        If path or activations has the wrong type.
     ValueError
-        If it is broken, of another program, or of a later version.
+        If the file is broken, was written by another program or a later version, or needs an activation that is
+        not given.
 
     Examples
     --------

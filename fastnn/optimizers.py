@@ -1,9 +1,9 @@
-"""Optimizers: how the parameters follow the gradient g.
+"""Optimizers: how the parameters are updated from the gradient g.
 
-Each is a description, which a fit reads and never changes: what an optimizer remembers of past gradients
-begins at 0 in every fit. η is the learning rate, a number or a schedule (``fastnn.schedules``); t counts updates
-from 1. All but L-BFGS and Levenberg-Marquardt can bound the gradient: ``clip_value`` each number of it,
-``clip_norm`` its length as a whole.
+Each is a description, which a fit reads and never changes: an optimizer's state, what it remembers of past
+gradients, begins at 0 in every fit. η is the learning rate, a number or a schedule (``fastnn.schedules``); t
+counts updates from 1. All but L-BFGS and Levenberg-Marquardt can clip the gradient: ``clip_value`` clips each
+number of it, ``clip_norm`` its Euclidean norm.
 
 >>> import fastnn
 >>> X, y = fastnn.datasets.circle(density=10)
@@ -30,7 +30,7 @@ from fastnn.settings import Description, Schedule, above_0, from_0, setting, sha
 
 
 class _Kernel:
-    """A kernel, whose file is imported when it is first asked for: few programs need them all."""
+    """A kernel whose module is imported when it is first used, since few programs need them all."""
 
     def __init__(self, module: str, name: str) -> None:
         self._module, self._name = module, name
@@ -39,43 +39,43 @@ class _Kernel:
         return getattr(importlib.import_module(f"fastnn.kernels.{self._module}"), self._name)
 
 
-OF_ALL = ("learning_rate", "clip_value", "clip_norm")  # what is no setting of a kernel
+OF_ALL = ("learning_rate", "clip_value", "clip_norm")  # settings that are not an update kernel's
 
 
 @dataclass(frozen=True, repr=False)
 class Optimizer(Description):
-    """What all optimizers have.
+    """Base class of all optimizers.
 
     Attributes
     ----------
-    name : as which it can be given to ``fit``.
-    full_batch : whether it wants all rows in every update.
-    line_search : whether it tries places before it moves. An epoch is one move then, however often the
-        loss was evaluated for it, and has the loss from which it started.
+    name : the name by which ``fit`` knows it.
+    full_batch : whether it needs all rows in every update.
+    line_search : whether it tries several points before it moves. An epoch is then one move, however often the
+        loss was evaluated for it, and its loss is the one from which it started.
     """
 
     name: ClassVar[str]
     full_batch: ClassVar[bool] = False
     line_search: ClassVar[bool] = False
     gauss_newton: ClassVar[Any] = None
-    kernel: ClassVar[Any]  # static: it is no method
+    kernel: ClassVar[Any]  # a plain function, not a method
 
     @property
     def first_rate(self) -> float:
-        """The learning rate of the first update (without a warm-up); 1 of those that search for their step."""
+        """The learning rate of the first update (without a warm-up); 1 for optimizers with a line search."""
         return 1.0
 
     def settings(self) -> npt.NDArray[np.float64]:
-        """What its kernel is given: the first learning rate, then its own settings, as they stand in the class."""
+        """Return what its kernel is given: the first learning rate, then its own settings in class order."""
         own = [getattr(self, field.name) for field in fields(self) if field.name not in OF_ALL]
         return np.array([self.first_rate, *own])
 
     def states(self, parameters: int) -> int:
-        """How many vectors of so many numbers it remembers."""
+        """Return how many vectors of that many numbers its state has."""
         raise NotImplementedError
 
     def part(self, parameters: int) -> UpdatePart:
-        """What the compiled loop needs to know of it."""
+        """Return what the compiled loop needs to know about the optimizer."""
         return UpdatePart(
             self.kernel,
             tuple(self.settings().tolist()),
@@ -85,7 +85,7 @@ class Optimizer(Description):
         )
 
     def __repr__(self) -> str:
-        """How to make it: the learning rate, and what is not as usual."""
+        """The constructor call, with the learning rate and all settings that are not the default."""
         shown = []
         for field in fields(self):
             value = getattr(self, field.name)
@@ -106,7 +106,7 @@ def _bound(value: Any, name: str) -> float | None:
 
 @dataclass(frozen=True, repr=False)
 class _FirstOrder(Optimizer):
-    """An update from one gradient: a learning rate, and bounds on the gradient."""
+    """Base class of optimizers whose update uses one gradient: a learning rate, and gradient clipping."""
 
     learning_rate: float | Schedule = setting(_rate)
     _: KW_ONLY
@@ -126,7 +126,7 @@ class _FirstOrder(Optimizer):
         return rate.initial if isinstance(rate, Schedule) else rate
 
     def part(self, parameters: int) -> UpdatePart:
-        """What the compiled loop needs to know of it."""
+        """Return what the compiled loop needs to know about the optimizer."""
         bounded = replace(
             super().part(parameters), clip_value=self.clip_value or 0.0, clip_norm=self.clip_norm or 0.0
         )
@@ -153,13 +153,13 @@ class SGD(_FirstOrder):
     ----------
     learning_rate : above 0, or a schedule.
     momentum : from 0 to below 1.
-    nesterov : needs a momentum above 0.
-    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+    nesterov : whether to use Nesterov's variant, which needs a momentum above 0.
+    clip_value, clip_norm : a bound on each number of the gradient, or on its Euclidean norm; at most one of them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -181,13 +181,13 @@ class SGD(_FirstOrder):
             raise ValueError("nesterov is True and momentum 0; Nesterov's variant needs a momentum above 0")
 
     def states(self, parameters: int) -> int:
-        """The velocity, if there is momentum."""
+        """Return 1, for the velocity, if there is momentum, else 0."""
         return int(self.momentum > 0.0)
 
 
 @dataclass(frozen=True, repr=False)
 class Adagrad(_FirstOrder):
-    """Adagrad (J. Duchi, E. Hazan, Y. Singer, 2011): rates that fall with the sum of all squared gradients.
+    """Adagrad (J. Duchi, E. Hazan, Y. Singer, 2011): rates that decrease with the sum of all squared gradients.
 
     s = s + g², and the parameters change by -η·g/(√s + epsilon).
 
@@ -195,12 +195,12 @@ class Adagrad(_FirstOrder):
     ----------
     learning_rate : above 0, or a schedule.
     epsilon : above 0.
-    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+    clip_value, clip_norm : a bound on each number of the gradient, or on its Euclidean norm; at most one of them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -216,13 +216,13 @@ class Adagrad(_FirstOrder):
     epsilon: float = setting(above_0, 1e-10)
 
     def states(self, parameters: int) -> int:
-        """The sums s."""
+        """Return 1, for the sums s."""
         return 1
 
 
 @dataclass(frozen=True, repr=False)
 class Adadelta(_FirstOrder):
-    """Adadelta (M. Zeiler, 2012): steps in the proportion of past steps to past gradients.
+    """Adadelta (M. Zeiler, 2012): the gradient, scaled by the ratio of past steps to past gradients.
 
     s = rho·s + (1-rho)·g², d = g·√(u + epsilon)/√(s + epsilon), u = rho·u + (1-rho)·d², and the parameters change
     by -η·d.
@@ -232,12 +232,12 @@ class Adadelta(_FirstOrder):
     learning_rate : above 0, or a schedule.
     rho : from 0 to below 1.
     epsilon : above 0.
-    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+    clip_value, clip_norm : a bound on each number of the gradient, or on its Euclidean norm; at most one of them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -254,29 +254,29 @@ class Adadelta(_FirstOrder):
     epsilon: float = setting(above_0, 1e-6)
 
     def states(self, parameters: int) -> int:
-        """The means s and u."""
+        """Return 2, for the means s and u."""
         return 2
 
 
 @dataclass(frozen=True, repr=False)
 class RMSprop(_FirstOrder):
-    """RMSprop (T. Hinton, 2012; centered: A. Graves, 2013), as PyTorch has it.
+    """RMSprop (T. Hinton, 2012; centered: A. Graves, 2013), as in PyTorch.
 
-    s = rho·s + (1-rho)·g² and r = √s + epsilon; ``centered``: a = rho·a + (1-rho)·g and r = √(s - a²) + epsilon.
+    s = rho·s + (1-rho)·g² and r = √s + epsilon; if centered, a = rho·a + (1-rho)·g and r = √(s - a²) + epsilon.
     The parameters change by -η·g/r, or with momentum by -η·b, where b = momentum·b + g/r.
 
     Parameters
     ----------
     learning_rate : above 0, or a schedule.
     rho, momentum : from 0 to below 1.
-    centered : whether the squared mean is taken away from the mean of squares.
+    centered : whether the squared mean of the gradients is subtracted from the mean of their squares.
     epsilon : above 0.
-    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+    clip_value, clip_norm : a bound on each number of the gradient, or on its Euclidean norm; at most one of them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -295,13 +295,13 @@ class RMSprop(_FirstOrder):
     epsilon: float = setting(above_0, 1e-8)
 
     def states(self, parameters: int) -> int:
-        """The means s and a, as far as they are wanted, and b."""
+        """Return 1 for the mean s, plus 1 for a if it is centered, plus 1 for b if there is momentum."""
         return 1 + int(self.centered) + int(self.momentum > 0.0)
 
 
 @dataclass(frozen=True, repr=False)
 class Adam(_FirstOrder):
-    """Adam (D. Kingma, J. Ba, 2014): the mean gradient over the root of the mean of squares.
+    """Adam (D. Kingma, J. Ba, 2014): the mean gradient, divided by the root of the mean squared gradient.
 
     m = beta_1·m + (1-beta_1)·g, v = beta_2·v + (1-beta_2)·g², and the parameters change by
     -η/(1-beta_1**t)·m/(√v/√(1-beta_2**t) + epsilon).
@@ -311,12 +311,12 @@ class Adam(_FirstOrder):
     learning_rate : above 0, or a schedule.
     beta_1, beta_2 : from 0 to below 1.
     epsilon : above 0.
-    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+    clip_value, clip_norm : a bound on each number of the gradient, or on its Euclidean norm; at most one of them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -334,7 +334,7 @@ class Adam(_FirstOrder):
     epsilon: float = setting(above_0, 1e-8)
 
     def states(self, parameters: int) -> int:
-        """The means m and v."""
+        """Return 2, for the means m and v."""
         return 2
 
 
@@ -342,19 +342,19 @@ class Adam(_FirstOrder):
 class AMSGrad(Adam):
     """AMSGrad (S. Reddi, S. Kale, S. Kumar, 2018): Adam with the greatest v so far in place of v.
 
-    So no rate rises again after it has fallen.
+    So the rate of a parameter never rises again after it has fallen.
 
     Parameters
     ----------
     learning_rate : above 0, or a schedule.
     beta_1, beta_2 : from 0 to below 1.
     epsilon : above 0.
-    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+    clip_value, clip_norm : a bound on each number of the gradient, or on its Euclidean norm; at most one of them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -366,16 +366,16 @@ class AMSGrad(Adam):
     kernel: ClassVar[Any] = _Kernel("optimizers", "amsgrad")
 
     def states(self, parameters: int) -> int:
-        """The means m and v, and the greatest v."""
+        """Return 3, for the means m and v, and the greatest v."""
         return 3
 
 
 @dataclass(frozen=True, repr=False)
 class AdamW(Adam):
-    """AdamW (I. Loshchilov, F. Hutter, 2019): before each update of Adam all parameters shrink.
+    """AdamW (I. Loshchilov, F. Hutter, 2019): Adam with decoupled weight decay.
 
-    They change by -η·weight_decay·p first. Biases shrink as well; an ``l2`` of layers leaves them out, but goes
-    through Adam's scaling.
+    Before each update of Adam, all parameters p change by -η·weight_decay·p. This includes biases. An ``l2`` of
+    layers leaves biases out, but goes through Adam's scaling.
 
     Parameters
     ----------
@@ -383,12 +383,12 @@ class AdamW(Adam):
     beta_1, beta_2 : from 0 to below 1.
     epsilon : above 0.
     weight_decay : 0 or more.
-    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+    clip_value, clip_norm : a bound on each number of the gradient, or on its Euclidean norm; at most one of them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -405,10 +405,10 @@ class AdamW(Adam):
 
 @dataclass(frozen=True, repr=False)
 class Nadam(_FirstOrder):
-    """Nadam (T. Dozat, 2016): Adam that looks a step ahead, as PyTorch's NAdam has it.
+    """Nadam (T. Dozat, 2016): Adam with Nesterov momentum, as PyTorch's NAdam.
 
-    m and v as Adam. With μ_t = beta_1·(1 - 0.96**(t·momentum_decay)/2) and M_t = μ_1·…·μ_t the parameters change
-    by -η·((1-μ_t)/(1-M_t)·g + μ_{t+1}/(1-M_t·μ_{t+1})·m)/(√(v/(1-beta_2**t)) + epsilon).
+    m and v are as in Adam. With μ_t = beta_1·(1 - 0.96**(t·momentum_decay)/2) and M_t = μ_1·…·μ_t the parameters
+    change by -η·((1-μ_t)/(1-M_t)·g + μ_{t+1}/(1-M_t·μ_{t+1})·m)/(√(v/(1-beta_2**t)) + epsilon).
 
     Parameters
     ----------
@@ -416,12 +416,12 @@ class Nadam(_FirstOrder):
     beta_1, beta_2 : from 0 to below 1.
     epsilon : above 0.
     momentum_decay : 0 or more.
-    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+    clip_value, clip_norm : a bound on each number of the gradient, or on its Euclidean norm; at most one of them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -440,13 +440,13 @@ class Nadam(_FirstOrder):
     momentum_decay: float = setting(from_0, 0.004)
 
     def states(self, parameters: int) -> int:
-        """The means m and v."""
+        """Return 2, for the means m and v."""
         return 2
 
 
 @dataclass(frozen=True, repr=False)
 class Lion(_FirstOrder):
-    """Lion (X. Chen and others, 2023): of a mean gradient only the sign, so that all parameters move alike.
+    """Lion (X. Chen and others, 2023): only the sign of a mean gradient is used, so all parameters move alike.
 
     They change by -η·weight_decay·p, then by -η·sign(beta_1·m + (1-beta_1)·g); then m = beta_2·m + (1-beta_2)·g.
     Its authors advise a third to a tenth of Adam's learning rate.
@@ -456,12 +456,12 @@ class Lion(_FirstOrder):
     learning_rate : above 0, or a schedule.
     beta_1, beta_2 : from 0 to below 1.
     weight_decay : 0 or more.
-    clip_value, clip_norm : bound on each number of the gradient, or on its length; one of the two at most.
+    clip_value, clip_norm : a bound on each number of the gradient, or on its Euclidean norm; at most one of them.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -479,7 +479,7 @@ class Lion(_FirstOrder):
     weight_decay: float = setting(from_0, 0.0)
 
     def states(self, parameters: int) -> int:
-        """The mean m."""
+        """Return 1, for the mean m."""
         return 1
 
 
@@ -493,23 +493,23 @@ def _first_step(value: Any, name: str) -> float:
 
 @dataclass(frozen=True, repr=False)
 class Rprop(_FirstOrder):
-    """Rprop (M. Riedmiller, H. Braun, 1993): a step for each parameter, and of the gradient only the sign.
+    """Rprop (M. Riedmiller, H. Braun, 1993): a step size for each parameter, and only the gradient's sign.
 
-    A step grows by ``eta_plus`` as long as the sign stays. When it turns, the step shrinks by ``eta_minus``, and
-    this once the parameter does not move (as PyTorch has it). For all rows at once only.
+    A step is multiplied by ``eta_plus`` as long as the sign stays the same. When the sign changes, the step is
+    multiplied by ``eta_minus``, and the parameter does not move in that update (as in PyTorch). Full batch only.
 
     Parameters
     ----------
     learning_rate : the first step; a number above 0.
     eta_minus : above 0 and below 1.
     eta_plus : above 1.
-    step_min, step_max : between which steps stay; above 0.
-    clip_value, clip_norm : as for the others, but they change no sign.
+    step_min, step_max : the bounds of the steps; above 0.
+    clip_value, clip_norm : as for the other optimizers, but they change no sign.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -533,7 +533,7 @@ class Rprop(_FirstOrder):
         checks.real_number(self.step_max, "step_max", least=self.step_min)
 
     def states(self, parameters: int) -> int:
-        """Signs and steps."""
+        """Return 2, for the signs and the steps."""
         return 2
 
 
@@ -541,25 +541,26 @@ class Rprop(_FirstOrder):
 class LBFGS(Optimizer):
     """L-BFGS (D. Liu, J. Nocedal, 1989) with a line search for the strong Wolfe conditions.
 
-    Newton's method with a Hessian guessed from the last steps, for smooth problems and all rows at once. An epoch
-    is one iteration: a direction, and the search for a step α along it with
+    A quasi-Newton method, with a Hessian estimated from the last steps, for smooth problems and full batch. An
+    epoch is one iteration: a direction, and the search for a step α along it with
     φ(α) <= φ(0) + decrease·α·φ'(0) and |φ'(α)| <= curvature·|φ'(0)|, where φ(α) is the loss there. It may evaluate
-    the loss several times; the epoch's loss is that from which it started. There is no learning rate.
+    the loss several times; the epoch's loss is the one from which it started. There is no learning rate.
 
     A fit ends as "converged" when no number of the gradient is beyond ±tolerance, or when no step is found that
     lowers the loss. J. Nocedal, S. Wright, Numerical Optimization, 2006: algorithms 3.5, 3.6, 7.4.
 
     Parameters
     ----------
-    memory : how many past steps the Hessian is guessed from; a whole number from 1 to 20.
+    memory : the number of past steps from which the Hessian is estimated; a whole number from 1 to 20.
     tolerance : 0 or more.
     decrease, curvature : 0 < decrease < curvature < 1.
-    evaluations : after so many in one line search its best step is taken; a whole number from 2 on.
+    evaluations : the greatest number of evaluations in a line search, after which its best step is taken; a whole
+        number from 2 on.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -583,7 +584,7 @@ class LBFGS(Optimizer):
         checks.real_number(self.curvature, "curvature", above=self.decrease)
 
     def states(self, parameters: int) -> int:
-        """Direction, gradient, and the changes of parameters and gradient."""
+        """Return the number of vectors for direction, gradient, and past changes of parameters and gradient."""
         return 2 + 2 * self.memory
 
 
@@ -593,12 +594,13 @@ class LevenbergMarquardt(Optimizer):
 
     For small networks and the losses mse and half_sse: steps h with (H + μ·1)·h = -g, where H is the Gauss-Newton
     matrix of the loss. μ is at first ``damping`` times the greatest number on the diagonal of H. A step that
-    lowers the loss, by ρ times what it promised, is taken, and μ becomes μ·max(1/3, 1 - (2ρ-1)³); if it does not,
-    μ grows and another is tried. An epoch is one step that is taken, and its loss that from which it started.
-    There is no learning rate. Memory grows with the square of the number of parameters, time with its cube.
+    lowers the loss is accepted, and μ becomes μ·max(1/3, 1 - (2ρ-1)³), where ρ is the ratio of the actual to the
+    predicted reduction; if it does not, μ grows and another step is tried. An epoch is one accepted step, and its
+    loss is the one from which it started. There is no learning rate. Memory grows with the square of the number of
+    parameters, time with its cube.
 
-    A fit ends as "converged" when no number of the gradient is beyond ±tolerance, or when a step promises less
-    than the last digit of the loss.
+    A fit ends as "converged" when no number of the gradient is beyond ±tolerance, or when the predicted reduction
+    is less than the last digit of the loss.
 
     Parameters
     ----------
@@ -608,7 +610,7 @@ class LevenbergMarquardt(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        For anything else, with the argument's name and value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -627,7 +629,7 @@ class LevenbergMarquardt(Optimizer):
     tolerance: float = setting(from_0, 1e-7)
 
     def states(self, parameters: int) -> int:
-        """Two matrices of whole vectors, gradient and step."""
+        """Return the number of vectors for two matrices, their rows padded, and for gradient and step."""
         widest = max(LANES.values())
         return 2 * (-(-parameters // widest) * widest) + 2
 
@@ -652,7 +654,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 def optimizer_of(value: Any) -> Optimizer:
-    """An optimizer, given as itself, by name, or not at all."""
+    """Return an optimizer, given as an object or by name; SGD() for None."""
     if isinstance(value, Optimizer):
         return value
     if value is None:

@@ -1,4 +1,4 @@
-"""Activations and losses of other people: plain functions of numbers, compiled into the training loop."""
+"""User-defined activations and losses: plain functions of numbers that are compiled for the training loop."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from fastnn.loss_kinds import ANY, LOSSES, Formula, Loss
 
 Function = Callable[..., float]
 
-# Where a derivative is compared with differences: uneven numbers, so that a kink at a round one is not met.
+# Where derivatives are compared with differences: not at round numbers, since kinks may be there.
 POINTS = [k * 0.1003 for k in range(-40, 41)]
 PREDICTIONS, TARGETS = [k * 0.1003 for k in range(-25, 26)], [-1.0, 0.0, 0.3, 1.0, 2.0]
 STEP = 1e-5
-MOST_ERROR = 1e-4  # of the slope, or absolute where it is below 1: differences are good to 1e-6 or so
+MOST_ERROR = 1e-4  # relative, or absolute for slopes below 1: differences are accurate to about 1e-6
 
 
 def own_activation(
@@ -34,23 +34,28 @@ def own_activation(
     name: str | None = None,
     initializer: str = "glorot_uniform",
 ) -> Activation:
-    """An activation function of your own, for ``Dense(4, activation=…)``.
+    """Make an activation from a function of your own, for ``Dense(4, activation=…)``.
 
-    It is compiled when it is first used, and kept on disk if it refers to nothing but numbers and functions of
-    ``math`` and ``numpy``. A network with it is loaded by ``fastnn.load(path, activations=[…])``.
+    It is compiled when it is first used. The compiled code is kept on disk if the function refers to nothing but
+    numbers and functions of ``math`` and ``numpy``. To load a network with it, pass it to
+    ``fastnn.load(path, activations=[…])``.
 
     Parameters
     ----------
-    value : f(z) of a number; it may use arithmetic, conditions, loops, and functions of ``math``.
-    derivative : f'(z). It is compared with differences of f first. Without it, differences are taken in training,
-        which are good to about 10 digits.
-    name : by which it is shown and saved; without one, the function's.
-    initializer : of the weights of layers that have it, where none is named.
+    value : f(z), a function of a number; it may use arithmetic, conditions, loops, and functions of ``math``.
+    derivative : f'(z). It is first checked against differences of f. Without it, training uses differences, which
+        are accurate to about 10 digits.
+    name : the name by which the activation is shown and saved; by default the function's.
+    initializer : the default initializer of layers with this activation.
+
+    Returns
+    -------
+    Activation : to be given to ``Dense`` or ``mlp``.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else; if a function fails; if the derivative is not that of the value.
+        If an argument is invalid, a function fails, or the derivative does not match the value.
 
     Examples
     --------
@@ -83,19 +88,24 @@ def own_loss(
     name: str | None = None,
     natural: str = "identity",
 ) -> Loss:
-    """A loss of your own, for ``fit(…, loss=…)``: the mean over outputs of a function of prediction and target.
+    """Make a loss from a function of your own, for ``fit(…, loss=…)``; its mean over the outputs is taken.
 
     Parameters
     ----------
-    value : l(p, t) of two numbers.
-    derivative : its derivative by p. It is compared with differences first; without it, differences are taken.
-    name : by which it is shown; without one, the function's.
+    value : l(p, t), a function of two numbers, prediction and target.
+    derivative : its derivative by p. It is first checked against differences. Without it, training uses
+        differences.
+    name : the name by which the loss is shown; by default the function's.
     natural : the activation of the outputs that suits it best.
+
+    Returns
+    -------
+    Loss : to be given to ``fit`` and the like.
 
     Raises
     ------
     TypeError, ValueError
-        For anything else; if a function fails; if the derivative is not that of the value.
+        If an argument is invalid, a function fails, or the derivative does not match the value.
 
     Examples
     --------
@@ -119,7 +129,7 @@ def own_loss(
 
 
 def _checked(value: Any, derivative: Any, name: Any, known: Any) -> tuple[Function, Function | None, str]:
-    """Plain functions, and a name that is still free."""
+    """Return checked plain Python functions, and a name that is not taken yet."""
     found: list[Any] = []
     for function, argument in ((value, "value"), (derivative, "derivative")):
         function = getattr(function, "py_func", function)
@@ -147,7 +157,7 @@ def _checked(value: Any, derivative: Any, name: Any, known: Any) -> tuple[Functi
 
 
 def _compare(value: Function, derivative: Function | None, points: list[Any], what: str, names: list[str]) -> None:
-    """ValueError if a function fails, or if the derivative is not that of the value."""
+    """Raise ValueError if a function fails, or if the derivative does not match the value."""
     usable = 0
     for point in points:
         at = ", ".join(f"{name} = {number:g}" for name, number in zip(names, point, strict=True))
@@ -162,7 +172,7 @@ def _compare(value: Function, derivative: Function | None, points: list[Any], wh
         below = (middle - _number(value, (first - STEP, *others), what, at)) / STEP
         above = (_number(value, (first + STEP, *others), what, at) - middle) / STEP
         middle_slope = (below + above) / 2.0
-        # At a kink the one on either side will do.
+        # At a kink the slope on either side is accepted.
         if math.isfinite(middle_slope) and not any(
             abs(slope - found) <= MOST_ERROR * max(1.0, abs(found)) for found in (middle_slope, below, above)
         ):
@@ -185,7 +195,7 @@ def _number(function: Function, point: Any, what: str, at: str) -> float:
 
 
 def _as_compiled(function: Function) -> Function:
-    """The function, with NaN where Python raises for a number that it is not defined for."""
+    """Return the function, but with NaN where Python would raise because it is not defined for a number."""
 
     def without_errors(*numbers: float) -> float:
         try:
@@ -197,9 +207,9 @@ def _as_compiled(function: Function) -> Function:
 
 
 def _kernel(pattern: Any, slope: Any, value: Function, derivative: Function | None, what: str) -> Any:
-    """A kernel in which the functions stand in the places of ``value`` and ``derivative``.
+    """Return a copy of a kernel in which the functions replace ``value`` and ``derivative``.
 
-    Without a derivative it is ``slope``, which takes differences of the value.
+    Without a derivative, ``slope`` is used, which takes differences of the value.
     """
     scope = {**pattern.__globals__, "value": kernel(_numbers_to_number(value))}
     if derivative is None:
@@ -223,7 +233,10 @@ def _numbers_to_number(function: Function) -> Any:
 
 
 def _fingerprint(function: Any) -> tuple[str, bool]:
-    """(a digest of what a function computes, whether that hangs on nothing but numbers and well-known modules)."""
+    """Return a digest of what a function computes, and whether the digest covers all that it refers to.
+
+    It does if the function refers to nothing but numbers, text, and the modules math and numpy.
+    """
     code = function.__code__
     seen: list[Any] = [
         code.co_code.hex(),

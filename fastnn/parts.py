@@ -1,7 +1,7 @@
 """Parts: kernels that are compiled on their own, as C functions, when they are first needed, and kept on disk.
 
-An activation, a loss, an optimizer … is not compiled into the training loop, which calls it by its address. So
-what nobody uses costs nothing, neither time to compile nor speed, and functions of other people are parts too.
+Activations, losses, optimizers and so on are not compiled into the training loop, which calls them by their
+addresses. So what is not used costs neither compile time nor speed, and user-defined functions are parts too.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from fastnn.kernels.simd import Pointer
 
 ALLOWED = "A function of numbers may use arithmetic, conditions, loops, and functions of math and numpy on numbers"
 
-# The functions below are patterns: they stand between a call, whose arguments are C's, and the kernel that a part
-# is made of. In a part's own copy of its pattern, ``function`` is that kernel and ``label`` is its name with a
-# digest of all kernels' sources: a closure variable, and so part of the key by which Numba's cache finds it.
+# The functions below are patterns: wrappers with arguments of C types around the kernel that a part is made of. In
+# a part's own copy of its pattern, ``function`` is that kernel and ``label`` is its name with a digest of all
+# kernels' sources: a closure variable, and so part of the key by which Numba's cache finds it.
 function: Any = None
 
 
 def elementwise_activation(label: str) -> Callable[..., None]:
-    """Of a function z -> (value, slope)."""
+    """Pattern for an activation, a function z -> (value, slope)."""
 
     def part(z: Any, y: Any, d: Any, stride: int, samples: int, units: int, mode: int) -> None:
         _ = label
@@ -40,7 +40,7 @@ def elementwise_activation(label: str) -> Callable[..., None]:
 
 
 def row_activation(label: str) -> Callable[..., None]:
-    """Of a function of whole rows."""
+    """Pattern for an activation that is a function of whole rows."""
 
     def part(z: Any, y: Any, d: Any, stride: int, samples: int, units: int, mode: int) -> None:
         _ = label
@@ -50,7 +50,7 @@ def row_activation(label: str) -> Callable[..., None]:
 
 
 def elementwise_loss(label: str) -> Callable[..., float]:
-    """Of a function (z, y, t, a, b) -> (value, slope)."""
+    """Pattern for a loss, a function (z, y, t, a, b) -> (value, slope)."""
 
     def part(z: Any, y: Any, t: Any, w: Any, d: Any, settings: Any, shape: int) -> float:
         _ = label
@@ -60,7 +60,7 @@ def elementwise_loss(label: str) -> Callable[..., float]:
 
 
 def row_loss(label: str) -> Callable[..., float]:
-    """Of a function of all outputs."""
+    """Pattern for a loss that is a function of all outputs."""
 
     def part(z: Any, y: Any, t: Any, w: Any, d: Any, settings: Any, shape: int) -> float:
         _ = label
@@ -70,7 +70,7 @@ def row_loss(label: str) -> Callable[..., float]:
 
 
 def optimizer(label: str) -> Callable[..., int]:
-    """Of an update."""
+    """Pattern for an optimizer's update."""
 
     def part(
         p: Any,
@@ -92,7 +92,7 @@ def optimizer(label: str) -> Callable[..., int]:
 
 
 def schedule(label: str) -> Callable[..., float]:
-    """Of a learning rate."""
+    """Pattern for a learning rate schedule."""
 
     def part(settings: Any, updates: float, each_epoch: float) -> float:
         _ = label
@@ -102,7 +102,7 @@ def schedule(label: str) -> Callable[..., float]:
 
 
 def penalty(label: str) -> Callable[..., float]:
-    """Of ``kernels.bounds.penalty``."""
+    """Pattern for ``kernels.bounds.penalty``."""
 
     def part(parameters: Any, gradient: Any, places: Any, settings: Any, count: int, weight: float) -> float:
         _ = label
@@ -112,7 +112,7 @@ def penalty(label: str) -> Callable[..., float]:
 
 
 def clip(label: str) -> Callable[..., None]:
-    """Of ``kernels.bounds.clip``."""
+    """Pattern for ``kernels.bounds.clip``."""
 
     def part(gradient: Any, count: int, scale: float, value: float, norm: float) -> None:
         _ = label
@@ -122,7 +122,7 @@ def clip(label: str) -> Callable[..., None]:
 
 
 def constraint(label: str) -> Callable[..., None]:
-    """Of ``kernels.bounds.constraint``."""
+    """Pattern for ``kernels.bounds.constraint``."""
 
     def part(parameters: Any, places: Any, settings: Any, count: int) -> None:
         _ = label
@@ -132,7 +132,7 @@ def constraint(label: str) -> Callable[..., None]:
 
 
 def layer_forward(label: str) -> Callable[..., None]:
-    """Of a layer that is not dense, see ``kernels.regularizing_layers``."""
+    """Pattern for the forward pass of a layer that is not dense, see ``kernels.regularizing_layers``."""
 
     def part(
         x: Any,
@@ -156,7 +156,7 @@ def layer_forward(label: str) -> Callable[..., None]:
 
 
 def layer_backward(label: str) -> Callable[..., None]:
-    """Of its gradient."""
+    """Pattern for the backward pass of such a layer."""
 
     def part(
         z: Any,
@@ -178,7 +178,7 @@ def layer_backward(label: str) -> Callable[..., None]:
 
 
 def wide_layer(label: str) -> Callable[..., None]:
-    """Of ``kernels.wide.forward`` and ``kernels.wide.backward_inputs``."""
+    """Pattern for ``kernels.wide.forward`` and ``kernels.wide.backward_inputs``."""
 
     def part(
         x: Any, weights: Any, start: Any, out: Any, stride: int, samples: int, units: int, inputs: int
@@ -190,7 +190,7 @@ def wide_layer(label: str) -> Callable[..., None]:
 
 
 def wide_gradient(label: str) -> Callable[..., int]:
-    """Of ``kernels.wide.backward_weights``."""
+    """Pattern for ``kernels.wide.backward_weights``."""
 
     def part(
         x: Any,
@@ -212,7 +212,7 @@ def wide_gradient(label: str) -> Callable[..., int]:
 
 
 def metric(label: str) -> Callable[..., None]:
-    """Of a metric."""
+    """Pattern for a metric."""
 
     def part(
         predictions: Any,
@@ -231,7 +231,7 @@ def metric(label: str) -> Callable[..., None]:
 
 
 def gauss_newton(label: str) -> Callable[..., None]:
-    """Of ``kernels.levenberg_marquardt.tile``."""
+    """Pattern for ``kernels.levenberg_marquardt.tile``."""
 
     def part(
         plan: Any,
@@ -252,7 +252,7 @@ def gauss_newton(label: str) -> Callable[..., None]:
 
 
 def row(label: str) -> Callable[..., None]:
-    """Of a kernel of ``kernels.one_row``."""
+    """Pattern for a kernel of ``kernels.one_row``."""
 
     def part(table: Any, x: Any, out: Any) -> None:
         _ = label
@@ -262,7 +262,7 @@ def row(label: str) -> Callable[..., None]:
 
 
 def descent(label: str) -> Callable[..., int]:
-    """Of ``kernels.stochastic.row_by_row``."""
+    """Pattern for ``kernels.stochastic.row_by_row``."""
 
     def part(
         plan: Any,
@@ -291,8 +291,8 @@ def descent(label: str) -> Callable[..., int]:
     return part
 
 
-# What the patterns return and take: p is a pointer to numbers of the run's dtype, d one to float64, n one to
-# int64; f is a real number, i a whole one.
+# The patterns' return types and arguments: p is a pointer to numbers of the run's dtype, d one to float64, n one
+# to int64; f is a floating-point number, i an integer.
 SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
     elementwise_activation: (types.none, "ppp iiii"),
     row_activation: (types.none, "ppp iiii"),
@@ -314,11 +314,11 @@ SIGNATURES: dict[Callable[[str], Callable[..., Any]], tuple[Any, str]] = {
 }
 
 _addresses: dict[Any, int] = {}
-_alive: list[Any] = []  # the machine code, which goes when the last reference to it does
+_alive: list[Any] = []  # the machine code, which is freed with the last reference to it
 
 
 def address_of(pattern: Callable[[str], Callable[..., Any]], kernel: Any, dtype: np.dtype[Any]) -> int:
-    """Where the part for a kernel is to be called, after compiling it or loading it from disk if need be."""
+    """Return the address of the part for a kernel, after compiling it or loading it from disk if necessary."""
     found = (pattern, kernel, dtype)
     if found not in _addresses:
         what = f"{pattern.__name__.replace('_', ' ')} {_name(kernel)}"
@@ -330,23 +330,23 @@ def address_of(pattern: Callable[[str], Callable[..., Any]], kernel: Any, dtype:
 
 @dataclass(frozen=True)
 class Own:
-    """What is to be known of a kernel that is not the project's."""
+    """What has to be known about a user-defined kernel."""
 
-    name: str  # for people
-    digest: str  # of what it computes,
-    told: bool  # if that is all that it hangs on; else it is not kept on disk
+    name: str  # for messages
+    digest: str  # a digest of what it computes
+    told: bool  # whether the digest covers all that it refers to; if not, it is not kept on disk
 
 
 _own: dict[Any, Own] = {}
 
 
 def describe(kernel: Any, own: Own) -> None:
-    """Note what a kernel is that is not the project's."""
+    """Register a user-defined kernel."""
     _own[kernel] = own
 
 
 def digest_of(kernel: Any) -> str:
-    """What can be told of what a kernel computes that is not the project's; "" of the project's."""
+    """Return a user-defined kernel's digest; "" for the project's own kernels."""
     return _own[kernel].digest if kernel in _own else ""
 
 
@@ -384,14 +384,14 @@ def _made(pattern: Callable[[str], Callable[..., Any]], kernel: Any, dtype: np.d
     else:
         try:
             made = compiled.kept_on_disk(make) if own.told else make()
-        except Exception as error:  # Numba raises many kinds for what it cannot compile
+        except Exception as error:  # Numba raises many types of exceptions for what it cannot compile
             raise ValueError(f"{own.name} cannot be compiled: {_reason(error)}. {ALLOWED}") from None
     _alive.append(made)
     return int(made.address)
 
 
 def _reason(error: Exception) -> str:
-    """The one line of a page of typing errors that says what it is about."""
+    """Return the line of a long Numba error that says what is wrong."""
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
     telling = [
         line

@@ -1,4 +1,4 @@
-"""What a fit says while it runs: lines that were asked for, and on a terminal how far it has got."""
+"""What a fit shows while it runs: log lines that were asked for, and its progress on a terminal."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from fastnn.running import Run
 
-SECONDS_BEFORE_BAR = 1.0  # what is over by then needs no bar
+SECONDS_BEFORE_BAR = 1.0  # shorter fits need no bar
 SECONDS_BETWEEN_SIGHTS = 0.2  # faster than people read
-LEAST_CELLS, MOST_CELLS = 4, 20  # of the bar
+LEAST_CELLS, MOST_CELLS = 4, 20  # the width of the bar
 
 logger = logging.getLogger("fastnn")
 
@@ -29,55 +29,55 @@ class Log:
         self._logged = 0
 
     def begin(self, run: Run) -> None:
-        """Go on from where the run stands."""
+        """Start from the epochs that the run has already finished."""
         self._logged = run.epochs
 
     def look(self, run: Run) -> None:
-        """Write what has come since."""
+        """Write the lines for epochs finished since the last call."""
         losses = run.losses
         for epoch in range(self._logged + 1, len(losses) + 1):
             if epoch == 1 or epoch % self._every == 0 or epoch == run.task.epochs:
                 say(f"{epoch} {losses[epoch - 1]:.4f}")
-        print(end="", flush=True)  # which does nothing where there is no stdout
+        print(end="", flush=True)  # does nothing if there is no stdout
         self._logged = len(losses)
 
     def end(self, run: Run) -> None:
-        """Nothing is left to say."""
+        """Do nothing: everything has been written."""
 
 
 class Display(Protocol):
-    """What shows people how far a fit has got."""
+    """A display of a fit's progress."""
 
     def show(self, share: float, text: str) -> None:
-        """Show the share that is done, from 0 to 1, and what is to be said of it."""
+        """Show the share that is done, from 0 to 1, with a text."""
 
     def close(self) -> None:
-        """Leave the terminal as it should be."""
+        """Restore the terminal."""
 
 
 class Work(Protocol):
-    """What people are shown the progress of: a run, or many."""
+    """Work whose progress is displayed: one run, or many."""
 
     @property
     def samples(self) -> int:
-        """How many samples have been trained on, each as often as it was."""
+        """How many samples have been trained on, counting repetitions."""
 
     @property
     def share(self) -> float:
-        """How much of all is done, from 0 to 1."""
+        """The share of the work that is done, from 0 to 1."""
 
     @property
     def running(self) -> bool:
-        """Whether there is anything left to do."""
+        """Whether there is work left to do."""
 
     def told(self) -> list[str]:
-        """Where it is, and what else is to be said of that."""
+        """Return where the work has got, and then other texts about it."""
 
 
 class Bar:
-    """On a terminal, how far a fit has got: from a second on, so that short ones stay silent.
+    """Shows a fit's progress on a terminal after the first second, so that short fits stay silent.
 
-    It is a bar where tqdm is installed, and else a line for each tenth, but for a fit that writes lines anyway.
+    It is a bar if tqdm is installed, else a line for each tenth, unless the fit writes log lines anyway.
     """
 
     def __init__(self, *, lines: bool = True) -> None:
@@ -92,7 +92,7 @@ class Bar:
         self._samples, self._share = run.samples, run.share
 
     def look(self, run: Work) -> None:
-        """Show it, not too often."""
+        """Show the progress, but not too often."""
         now = time.perf_counter()
         last = self._display is not None and not run.running
         if now < self._next and not last:
@@ -103,12 +103,12 @@ class Bar:
         self._display.show(run.share, self._text(run, now - self._start))
 
     def end(self, run: Work) -> None:
-        """Take it away."""
+        """Remove the display."""
         if self._display is not None:
             self._display.close()
 
     def _text(self, run: Work, seconds: float) -> str:
-        # The least important comes last: it may be cut off.
+        # The least important part comes last, since it may be cut off.
         where, *values = run.told()
         said = [where]
         share, done = run.share, run.samples - self._samples
@@ -121,7 +121,7 @@ class Bar:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether people look at it; a stream may be missing or closed."""
+    """Whether a stream, which may be missing or closed, is a terminal."""
     try:
         return bool(stream is not None and stream.isatty())
     except ValueError:
@@ -136,25 +136,25 @@ def _display(lines: bool) -> Display:
 
 
 class _TqdmBar:
-    """A bar that is gone at the end."""
+    """A tqdm bar that is removed at the end."""
 
     def __init__(self) -> None:
         class Bar(importlib.import_module("tqdm").tqdm):  # type: ignore[misc]
-            monitor_interval = 0  # no thread that looks whether we still draw
+            monitor_interval = 0  # no monitor thread
 
         self._bar = Bar(
             total=1.0,
             file=sys.stderr,
             leave=False,
             dynamic_ncols=True,
-            delay=1e-9,  # the first picture is the first sight, not an empty bar
+            delay=1e-9,  # nothing is drawn before the first call of show, not even an empty bar
         )
         self._width = 0  # of the longest line
 
     def show(self, share: float, text: str) -> None:
-        with self._bar.get_lock():  # which is let go on Ctrl-C too
+        with self._bar.get_lock():  # released on Ctrl-C too
             self._bar.n = share
-            # The text goes before the bar where there is little room.
+            # Where there is little room, the text has priority over the bar.
             columns, rest = _columns(sys.stderr), len("100%|| ") + len(text)
             cells = max(LEAST_CELLS, min(columns - 1 - rest, MOST_CELLS))
             self._width = max(self._width, min(rest + cells, columns - 1))
@@ -164,7 +164,7 @@ class _TqdmBar:
 
     def close(self) -> None:
         self._bar.close()
-        # Ctrl-C while a line was written has left more there than the bar knows of.
+        # Ctrl-C while a line was written may have left more on the terminal than the bar knows of.
         sys.stderr.write(f"\r{' ' * self._width}\r")
         sys.stderr.flush()
 
@@ -177,7 +177,7 @@ def _columns(stream: Any) -> int:
 
 
 class _Tenths:
-    """A line for each tenth."""
+    """Writes a line for each tenth of the work."""
 
     def __init__(self, *, silent: bool) -> None:
         self._said = 10 if silent else 0
@@ -193,7 +193,7 @@ class _Tenths:
 
 
 def _short(number: float) -> str:
-    """With three digits and a letter for the thousands."""
+    """Return a number with three digits and a letter for the thousands."""
     for letter in ("", "k", "M"):
         if number < 999.5:
             return f"{number:.3g}{letter}"
@@ -202,18 +202,18 @@ def _short(number: float) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """Minutes and seconds, and hours where there are any."""
+    """Return seconds as minutes and seconds, with hours if there are any."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class _Console(logging.Handler):
-    """Writes to whatever sys.stdout or sys.stderr is at the moment."""
+    """Writes to the current sys.stdout or sys.stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         stream = getattr(sys, record.name)
-        if stream is not None:  # as in programs without a console
+        if stream is not None:  # it is None in programs without a console
             stream.write(self.format(record) + "\n")
 
 
@@ -225,14 +225,14 @@ def _console(stream: str, message: str) -> None:
 
 
 def say(message: str) -> None:
-    """Write a line that was asked for, and hand it to the logger "fastnn" as well."""
+    """Write a line that was asked for to stdout, and to the logger "fastnn"."""
     with _without_bars():
         _console("stdout", message)
         _log(message)
 
 
 def notify(message: str) -> None:
-    """Write a line that nobody asked for to stderr, and to the logger "fastnn"."""
+    """Write a notice that was not asked for to stderr, and to the logger "fastnn"."""
     _console("stderr", message)
     _log(message)
 
@@ -244,11 +244,11 @@ def _log(message: str) -> None:
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """No bar stands on the terminal meanwhile, neither ours nor one that a person has around several fits."""
+    """Clear all tqdm bars from the terminal meanwhile, also those of users around several fits."""
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     if tqdm is None:
         yield
         return
-    # It would take the lock itself, and on Ctrl-C let go of one that it does not have yet.
+    # The lock is taken here: external_write_mode would on Ctrl-C release one that it does not have yet.
     with tqdm.get_lock(), tqdm.external_write_mode(sys.stdout, nolock=True):
         yield

@@ -1,8 +1,8 @@
-"""Learning rates that change while a network is trained, given to an optimizer in place of a number.
+"""Learning rate schedules: rates that change during training, given to an optimizer in place of a number.
 
-A schedule is a function of the time, which is counted in epochs: T = updates made / updates of an epoch, so that
-mini-batches move along it within an epoch. It is evaluated in compiled code before each update. All raise
-TypeError or ValueError, with the argument's name and value, for what they do not accept.
+A schedule is a function of the time T in epochs: the number of updates made, divided by the updates of an epoch.
+So with mini-batches the rate changes within an epoch. It is evaluated in compiled code before each update. If an
+argument is invalid, all schedules raise TypeError or ValueError with its name and value.
 
 >>> import fastnn
 >>> X, y = fastnn.datasets.circle(density=10)
@@ -25,12 +25,12 @@ from fastnn.settings import above_0, from_0, setting, share, whole
 
 @dataclass(frozen=True, repr=False)
 class StepDecay(Schedule):
-    """initial·factor**floor(T/every): another rate every so many epochs.
+    """Step decay: initial·factor**floor(T/every), the rate is multiplied by a factor every few epochs.
 
     Parameters
     ----------
     initial, factor : above 0.
-    every : epochs, a whole number from 1 on.
+    every : the number of epochs between two steps, a whole number from 1 on.
 
     Examples
     --------
@@ -48,11 +48,12 @@ class StepDecay(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class ExponentialDecay(Schedule):
-    """initial·factor**T: a little lower with each update.
+    """Exponential decay: initial·factor**T, a little lower after each update.
 
     Parameters
     ----------
-    initial, factor : above 0; factor is that of an epoch.
+    initial : the first rate, above 0.
+    factor : by which the rate is multiplied in an epoch, above 0.
 
     Examples
     --------
@@ -69,13 +70,13 @@ class ExponentialDecay(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class CosineDecay(Schedule):
-    """final + (initial - final)·(1 + cos(π·min(T/epochs, 1)))/2 (I. Loshchilov, F. Hutter, 2017).
+    """Cosine decay: final + (initial - final)·(1 + cos(π·min(T/epochs, 1)))/2 (I. Loshchilov, F. Hutter, 2017).
 
     Parameters
     ----------
-    initial : above 0.
-    epochs : that it takes to come down, a whole number from 1 on.
-    final : 0 or more.
+    initial : the first rate, above 0.
+    epochs : the number of epochs of the decay, a whole number from 1 on.
+    final : the rate at its end, 0 or more.
 
     Examples
     --------
@@ -93,15 +94,15 @@ class CosineDecay(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class CosineRestarts(Schedule):
-    """As CosineDecay, again and again (SGDR: I. Loshchilov, F. Hutter, 2017).
+    """Cosine decay with warm restarts: repeated cycles of CosineDecay (SGDR: I. Loshchilov, F. Hutter, 2017).
 
     Parameters
     ----------
-    initial : above 0.
-    epochs : of the first cycle, a whole number from 1 on.
-    growth : each cycle is so many times as long as the one before; 1 or more.
-    decay : each cycle begins so many times as far above ``final``; above 0.
-    final : 0 or more.
+    initial : the first rate, above 0.
+    epochs : the number of epochs of the first cycle, a whole number from 1 on.
+    growth : the length of each cycle, divided by that of the one before; 1 or more.
+    decay : the height above ``final`` at which each cycle begins, divided by that of the one before; above 0.
+    final : the rate at the end of each cycle, 0 or more.
 
     Examples
     --------
@@ -121,7 +122,7 @@ class CosineRestarts(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class InverseScaling(Schedule):
-    """initial/(1 + T)**power.
+    """Inverse scaling: initial/(1 + T)**power.
 
     Parameters
     ----------
@@ -142,15 +143,16 @@ class InverseScaling(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class OneCycle(Schedule):
-    """Up from maximum/initial_factor to maximum, then down to 1/final_factor of where it began (L. Smith, 2018).
+    """One-cycle policy: up from maximum/initial_factor, then down to 1/final_factor of that (L. Smith, 2018).
 
-    Both ways as half a wave of the cosine, over all updates of ``epochs``, as PyTorch's OneCycleLR has it.
+    The rate rises to the maximum and falls again, both along half a cosine wave, over all updates of ``epochs``,
+    as in PyTorch's OneCycleLR.
 
     Parameters
     ----------
-    maximum : above 0.
-    epochs : of the whole cycle, a whole number from 1 on; after it the rate stays.
-    warm_up : the share of the way up, from 0 to below 1.
+    maximum : the greatest rate, above 0.
+    epochs : the number of epochs of the whole cycle, a whole number from 1 on; after it the rate stays.
+    warm_up : the share of the cycle in which the rate rises, from 0 to below 1.
     initial_factor, final_factor : 1 or more.
 
     Examples
@@ -176,17 +178,17 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class ReduceOnPlateau(Schedule):
-    """Multiplied by a factor whenever the loss has not become better for some epochs.
+    """Reduce on plateau: the rate is multiplied by a factor when the loss has not improved for some epochs.
 
-    It looks at the loss of the validation rows, and without them at that of training.
+    The loss is that of the validation rows, or without them that of training.
 
     Parameters
     ----------
-    initial : the rate at first, above 0.
+    initial : the first rate, above 0.
     factor : above 0 and below 1.
-    patience : epochs without a better loss, a whole number from 1 on.
-    min_delta : a loss is better if it is lower than the best by more than this; 0 or more.
-    least : the rate does not go below it; from 0 to ``initial``.
+    patience : the number of epochs without improvement, a whole number from 1 on.
+    min_delta : a loss is an improvement if it is lower than the best by more than this; 0 or more.
+    least : the lower bound of the rate; from 0 to ``initial``.
 
     Examples
     --------
@@ -207,7 +209,7 @@ class ReduceOnPlateau(Schedule):
 
     @property
     def plateau(self) -> tuple[float, float, int, float] | None:
-        """Factor, least gain, patience and least rate."""
+        """The numbers (factor, min_delta, patience, least) for the compiled loop."""
         return self.factor, self.min_delta, self.patience, self.least
 
 
@@ -219,12 +221,12 @@ def _no_warm_up(value: Any, name: str) -> float | Schedule:
 
 @dataclass(frozen=True, repr=False)
 class WarmUp(Schedule):
-    """The rate rises in equal steps, one an update, to that of another schedule, which then begins.
+    """Linear warm-up: the rate rises in equal steps, one per update, to that of another schedule, which follows.
 
     Parameters
     ----------
     after : a rate above 0, or any schedule but a WarmUp.
-    epochs : that the rise takes, a whole number from 1 on.
+    epochs : the number of epochs of the rise, a whole number from 1 on.
 
     Examples
     --------
@@ -238,25 +240,25 @@ class WarmUp(Schedule):
 
     @property
     def initial(self) -> float:  # type: ignore[override]
-        """The other schedule's."""
+        """The initial rate of the other schedule, at the end of the warm-up."""
         return self.after.initial if isinstance(self.after, Schedule) else self.after
 
     @property
     def warm_epochs(self) -> int:
-        """In which the rate rises to that."""
+        """The number of epochs in which the rate rises to the initial one."""
         return self.epochs
 
     @property
     def kernel(self) -> Any:
-        """The other schedule's."""
+        """The other schedule's kernel; None for a constant rate."""
         return self.after.kernel if isinstance(self.after, Schedule) else None
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """What the other schedule's kernel is given."""
+        """The numbers that the other schedule's kernel is given."""
         return self.after.numbers if isinstance(self.after, Schedule) else ()
 
     @property
     def plateau(self) -> tuple[float, float, int, float] | None:
-        """That of the other schedule."""
+        """The other schedule's plateau settings, or None."""
         return self.after.plateau if isinstance(self.after, Schedule) else None

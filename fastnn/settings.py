@@ -1,4 +1,4 @@
-"""Descriptions that people make, such as optimizers: what they are given is checked, and never changed."""
+"""Immutable descriptions such as optimizers and schedules, whose settings are checked when they are made."""
 
 from __future__ import annotations
 
@@ -11,70 +11,70 @@ from fastnn import checks
 
 
 def setting(check: Callable[..., Any], default: Any = MISSING, **bounds: Any) -> Any:
-    """A field of a ``Description``: ``check(value, name, **bounds)`` gives what is kept, or raises."""
+    """Make a field of a ``Description``: ``check(value, name, **bounds)`` returns the value to keep, or raises."""
     metadata = {"check": partial(check, **bounds)}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 
 def above_0(value: Any, name: str) -> float:
-    """A number, or TypeError or ValueError."""
+    """Return a number above 0; TypeError or ValueError for anything else."""
     return checks.real_number(value, name, above=0.0)
 
 
 def from_0(value: Any, name: str) -> float:
-    """A number, or TypeError or ValueError."""
+    """Return a number of 0 or more; TypeError or ValueError for anything else."""
     return checks.real_number(value, name, least=0.0)
 
 
 def share(value: Any, name: str) -> float:
-    """A number from 0 to below 1, or TypeError or ValueError."""
+    """Return a number from 0 to below 1; TypeError or ValueError for anything else."""
     return checks.real_number(value, name, least=0.0, below=1.0)
 
 
 def whole(value: Any, name: str, least: int = 1, most: int = checks.MOST_EPOCHS) -> int:
-    """A whole number, or TypeError or ValueError."""
+    """Return a whole number from ``least`` to ``most``; TypeError or ValueError for anything else."""
     return checks.whole_number(value, name, least=least, most=most)
 
 
 @dataclass(frozen=True)
 class Description:
-    """A dataclass of settings. Equal ones are equal, and can be keys."""
+    """Base class of dataclasses of settings. Instances compare by value and are hashable."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
             if "check" in each.metadata:
                 checked = each.metadata["check"](getattr(self, each.name), each.name)
-                object.__setattr__(self, each.name, checked)  # nobody has seen it yet
+                object.__setattr__(self, each.name, checked)  # safe: it is still being made
         self._check_together()
 
     def _check_together(self) -> None:
-        """ValueError for settings that do not go with each other."""
+        """Raise ValueError if settings contradict each other."""
 
 
 class Schedule(Description):
-    """What all schedules have. They are in ``fastnn.schedules``, which few programs need.
+    """Base class of all schedules, which are in ``fastnn.schedules``, since few programs need them.
 
     Attributes
     ----------
-    initial : the rate of the first update (of a OneCycle that has no time to rise, nearly).
+    initial : the rate of the first update (for a OneCycle without time to rise, only approximately).
     """
 
-    kernel: Any = None  # static: its function of the time; None: a constant, or a reaction to the loss
+    kernel: Any = None  # a plain function of time, not a method; None: constant, or dependent on the loss
     initial: float
 
     @property
     def warm_epochs(self) -> int:
-        """In which the rate rises to the initial one."""
+        """The number of epochs in which the rate rises to the initial one."""
         return 0
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """What its kernel is given: all settings, as they stand in the class."""
+        """The numbers its kernel is given: all settings, in class order."""
         return astuple(self) if self.kernel is not None else ()
 
     @property
     def plateau(self) -> tuple[float, float, int, float] | None:
-        """Factor, least gain, patience and least rate, if the rate is reduced where the loss stays."""
+        """The numbers (factor, min_delta, patience, least) of ReduceOnPlateau; None for other schedules."""
         return None
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""fastnn beside its reference in plain Python: a table of configurations, and how far the two are apart in each.
+"""Validation: compares fastnn with its reference in plain Python, in each of a table of configurations.
 
 >>> deviation = compare(CASES[0])
 >>> deviation.run < deviation.bound_of_run and deviation.step < deviation.bound_of_step
@@ -24,15 +24,15 @@ from fastnn.loss_kinds import loss_of
 
 Array = npt.NDArray[Any]
 
-# A number is measured against itself, but against a thousandth of the largest beside it where it is nearly 0:
-# then it is a sum in which larger ones cancelled, and cannot be better than those.
+# Deviations are relative to the number itself, but to a thousandth of the largest number in its array if it is
+# nearly 0: then it is a sum in which larger numbers cancelled, and cannot be more accurate than those.
 FLOOR = 1e-3
-SMALLEST = 1e-300  # so that 0 beside 0 is no deviation
+SMALLEST = 1e-300  # so that 0 does not deviate from 0
 
-# float64: both libraries round differently in each of the hundred or so operations that a number is made of, and
-# a run carries that along. Usual are 1e-15 to 1e-13; a formula that is wrong shows far above the bounds.
-# float32: the reference stays in float64. A rounding is half an epsilon of the largest number, which is 500
-# epsilons of the thousandth that small ones are measured against; as many again are for the roundings before it.
+# float64: the two libraries round differently in each of the hundred or so operations behind a number, and these
+# differences accumulate in a run. 1e-15 to 1e-13 is usual; a wrong formula deviates far above the bounds.
+# float32: the reference stays in float64. One rounding is half an epsilon of the largest number, which is 500
+# epsilons of the thousandth that small numbers are compared with; as many again are for the roundings before it.
 EPSILON = float(np.finfo(np.float32).eps)
 BOUND_OF_STEP = {"float64": 1e-12, "float32": EPSILON / FLOOR}
 BOUND_OF_RUN = {"float64": 1e-9, "float32": EPSILON / FLOOR}
@@ -40,9 +40,10 @@ BOUND_OF_RUN = {"float64": 1e-9, "float32": EPSILON / FLOOR}
 
 @dataclass(frozen=True)
 class Deviation:
-    """How far fastnn is from the reference: the largest relative deviations, and what is allowed.
+    """The largest relative deviations of fastnn from the reference, and the bounds on them.
 
-    run: of each epoch's loss and of the parameters at the end; step: of the loss and the gradient at the start.
+    ``run`` is that of each epoch's loss and of the final parameters, ``step`` that of the loss and the gradient at
+    the start.
     """
 
     run: float
@@ -52,12 +53,12 @@ class Deviation:
 
     @property
     def within(self) -> bool:
-        """Whether neither bound is broken (as it is by NaN)."""
+        """Whether both deviations are within their bounds; NaN is not."""
         return self.run <= self.bound_of_run and self.step <= self.bound_of_step
 
 
 def reference() -> ModuleType:
-    """The reference: part of the installed package, or beside it in a bare checkout."""
+    """Import the reference, which is part of the installed package, or beside it in a bare checkout."""
     try:
         return importlib.import_module("fastnn.reference")
     except ModuleNotFoundError:
@@ -65,12 +66,12 @@ def reference() -> ModuleType:
 
 
 def compare(case: Case) -> Deviation:
-    """Train fastnn and the reference from the same start, and measure how far they are apart."""
+    """Train fastnn and the reference from the same start, and measure how far apart they are."""
     plain = reference()
     net, twin = _network(case, fastnn, dtype=case.dtype), _network(case, plain)
     X, y, weights = _data(case)
     run = _deviation(net.parameters, twin.parameters)
-    if case.dtype == "float32":  # from here on the same numbers for both: those that float32 has
+    if case.dtype == "float32":  # from here on both have the same numbers, rounded to float32
         twin.parameters = net.parameters.tolist()
         X = X.astype(np.float32).astype(np.float64)
         y = y if y.dtype.kind == "i" else y.astype(np.float32).astype(np.float64)
@@ -99,7 +100,7 @@ def _made(value: Any, library: Any) -> Any:
 
 
 def _options(case: Case, library: Any) -> dict[str, Any]:
-    """What fit is asked for, in one library's words."""
+    """Return the arguments of ``fit``, with one library's objects."""
     optimizer = case.optimizer or choice("SGD", learning_rate=case.rate)
     return {
         "epochs": case.epochs,
@@ -114,7 +115,7 @@ def _options(case: Case, library: Any) -> dict[str, Any]:
 
 
 def _deviation_of_histories(found: Any, expected: Any) -> float:
-    """The largest of all that is kept of an epoch; infinite if they end otherwise."""
+    """Return the largest deviation of all that is recorded per epoch; infinite if the runs end differently."""
     if (found.status, found.best_epoch) != (expected.status, expected.best_epoch):
         return float("inf")
     pairs = [(found.loss, expected.loss), (found.learning_rate, expected.learning_rate)]
@@ -125,7 +126,7 @@ def _deviation_of_histories(found: Any, expected: Any) -> float:
 
 
 def _network(case: Case, library: Any, **settings: Any) -> Any:
-    """The case's network, made with one library's classes or the other's: they are called alike."""
+    """Make the case's network with one of the libraries, whose classes have the same names."""
     *hidden, outputs = case.sizes[1:]
     layers = []
     for i, (units, name) in enumerate(zip(hidden, case.hidden, strict=True)):
@@ -140,7 +141,7 @@ def _network(case: Case, library: Any, **settings: Any) -> Any:
 
 
 def _data(case: Case) -> tuple[Array, Array, Array | None]:
-    """Inputs (n, I), targets that suit the loss, (n,) labels or (n, K), and weights (n,) if there are any."""
+    """Return inputs (n, I), targets that suit the loss, (n,) labels or (n, K), and weights (n,) or None."""
     if case.circle:
         X, y = datasets.circle(density=10)
         return X, y[:, np.newaxis], None
@@ -158,7 +159,7 @@ def _data(case: Case) -> tuple[Array, Array, Array | None]:
 
 
 def _deviation(found: Any, expected: Any, floor: float = FLOOR) -> float:
-    """The largest |found - expected|, relative to the larger of both; infinite where the lengths differ."""
+    """Return the largest |found - expected|, relative to the larger of the two; infinite if the shapes differ."""
     a, b = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     if a.shape != b.shape:
         return float("inf")

@@ -1,9 +1,9 @@
 """The textbook neural network in plain Python: lists of floats and the standard library.
 
-Every number fastnn computes is checked against this package, so it is written to be read, never
-to be fast: each value stands beside its derivative, each forward beside its backward. Read the
-files in this order: activations, losses, logit_losses, initializers, layers, normalization, random,
-dropout, network, optimizers, schedules, training; then what these call, and differences.
+Every number that fastnn computes is checked against this package, so it is written to be read, not
+to be fast: each function is next to its derivative, each forward pass next to its backward pass. Read
+the files in this order: activations, losses, logit_losses, initializers, layers, normalization, random,
+dropout, network, optimizers, schedules, training; then the files that these use, and differences.
 
     >>> from reference import SGD, datasets, mlp
     >>> X, y = datasets.circle(density=10)

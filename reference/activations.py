@@ -1,9 +1,8 @@
 """Activation functions a = f(z), each above its derivative da/dz.
 
 A derivative gets z and the value a = f(z) that the forward pass has already computed, and uses
-whichever is simpler. They are written so that exp sees a large positive number nowhere but in
-exponential itself. A z that is not a number (NaN) stays one, so that a diverging network cannot hide
-behind a relu.
+whichever is simpler. They are written so that exp gets a large positive number only in exponential
+itself. If z is NaN, so is a: a relu cannot hide that a network diverges.
 """
 
 from __future__ import annotations
@@ -158,7 +157,7 @@ def softplus_derivative(z: float, a: float) -> float:
 
 
 def exponential(z: float) -> float:
-    """a = exp(z); infinity where that is too large for a float."""
+    """a = exp(z); infinity if that is too large for a float."""
     try:
         return math.exp(z)
     except OverflowError:
@@ -188,7 +187,7 @@ def step(z: float) -> float:
 
 
 def step_derivative(z: float, a: float) -> float:
-    """da/dz = 0: nothing behind a step can learn."""
+    """da/dz = 0: the layers up to a step cannot learn."""
     return 0.0
 
 
@@ -219,8 +218,8 @@ def softmax_backward(a: Row, d_a: Row) -> list[float]:
 def log_softmax(z: Row) -> list[float]:
     """a_k = z_k - log Σ_j exp(z_j), the logarithm of softmax.
 
-    The largest z is taken out, so that exp cannot overflow and the sum is 1 and the rest: the logarithm
-    of 1 + rest keeps its digits where the rest is small.
+    The largest z is subtracted first, so that exp cannot overflow and the sum is 1 + rest, whose logarithm
+    keeps its digits where the rest is small.
 
     z (K,) -> a (K,)
     """
@@ -263,7 +262,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[float], float], Callable[[float, float], 
     "step": (step, step_derivative),
 }
 
-# These need the whole row, so they are for the output layer, which calls them by itself: the value,
+# These need the whole row, so they are for the output layer only, which calls them directly: the value,
 # and the backward step from dL/da to dL/dz.
 ROW_ACTIVATIONS: dict[str, tuple[Callable[[Row], list[float]], Callable[[Row, Row], list[float]]]] = {
     "softmax": (softmax, softmax_backward),

@@ -1,4 +1,4 @@
-"""Classes of samples: weights that make up for rare ones, and a part for validation that has its share of each."""
+"""Classes of samples: class weights, and a stratified split into training and validation samples."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def weigh_classes(samples: Samples, loss: str | Loss, class_weight: dict[int, fl
 
 
 def split(samples: Samples, loss: str | Loss, share: float, seed: int) -> tuple[Samples, Samples]:
-    """Samples for training and for validation, both in the order they came in.
+    """Samples for training and for validation, both in their original order.
 
     About `share` of all rows, and of the rows of each class, are for validation: the first ones in a
     random order.
@@ -103,8 +103,8 @@ def split(samples: Samples, loss: str | Loss, share: float, seed: int) -> tuple[
 def quotas(counts: dict[int, int], m: int) -> dict[int, int]:
     """How many of the n_c rows of each class are among m of all n: m n_c / n, rounded down.
 
-    What is then missing to m goes, one each, to the classes with the largest remainders, of equal ones
-    to the smaller label; but a class keeps at least one row for training.
+    The rows then missing to m are taken, one each, from the classes with the largest remainders, the smaller
+    label first if these are equal; but each class keeps at least one row for training.
     """
     n = 0
     for n_c in counts.values():

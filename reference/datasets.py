@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def circle(density: int = 10) -> tuple[list[list[float]], list[float]]:
-    """Is a point inside the unit circle? The (density + 1)² points of a grid over [-2, 2]².
+    """Is a point inside the unit circle? Returns the (density + 1)² points of a grid over [-2, 2]².
 
     Points -2 + 4i/density on both axes, x outermost; target 1.0 where x² + y² < 1, else 0.0.
     """

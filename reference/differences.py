@@ -1,6 +1,6 @@
 """Derivatives by central differences: f'(x) ≈ (f(x + h) - f(x - h)) / 2h.
 
-They know nothing of the chain rule, which makes them the check on every backward pass.
+They do not use the chain rule, so every backward pass can be checked against them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def numerical_gradient(f: Callable[[list[Any]], float], x: Iterable[Any], h: flo
 
 
 def _copy(x: Iterable[Any]) -> list[Any]:
-    """Nested lists of floats with the numbers of x."""
+    """A copy of x as nested lists of floats."""
     return [_copy(value) if hasattr(value, "__len__") else float(value) for value in x]
 
 
@@ -76,7 +76,7 @@ def check_gradients(
     For each parameter with gradient a (backpropagated) and n (numerical) the error is
     |a - n| / max(|a|, |n|, floor). The floor, a thousandth of the largest gradient of all and at
     least 1e-12, keeps the rounding of gradients that are nearly 0 from counting. X and y are read
-    more than once. The parameters are put back afterwards. inf where a gradient is not finite.
+    more than once. The parameters are restored afterwards. The result is inf if a gradient is not finite.
     """
     _, analytic = net.loss_and_gradient(X, y, loss, sample_weight)
     parameters = net.parameters
@@ -97,6 +97,6 @@ def check_gradients(
     for a, n in zip(analytic, numeric):
         error = abs(a - n) / max(abs(a), abs(n), floor)
         if math.isnan(error):
-            return math.inf  # an infinite or undefined gradient; max() would pass over it
+            return math.inf  # an infinite or undefined gradient, which max() would skip
         worst = max(worst, error)
     return worst

@@ -1,4 +1,4 @@
-"""Dropout (Srivastava and others, 2014): in training, each value is left out with some probability."""
+"""Dropout (Srivastava and others, 2014): in training, each value is set to 0 with some probability."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from random import Random
 
 from .random import draw, key
 
-# Streams of random numbers from here on are dropout's; those before it are for the order of samples.
+# The random streams from this number on are for dropout; those before it are for the order of samples.
 DROPOUT_STREAMS = 2**62
 
 
@@ -24,16 +24,16 @@ class Dropout:
             raise ValueError(f"rate is {rate}; it must be at least 0 and below 1")
         self.rate = rate
         self.units = 0  # known once the layer is built
-        self.factors: list[float] = []  # of the sample in training; empty outside of it
+        self.factors: list[float] = []  # those of the current sample in training; else empty
 
     def build(self, inputs: int, initializer: str | float | None, r: Random) -> None:
-        """As many units as inputs; nothing to draw."""
+        """Set the number of units to that of the inputs; there are no weights to draw."""
         if self.units:
             raise ValueError("a layer is already part of a network; make a new Dropout for each")
         self.units = inputs
 
     def choose(self, seed: int, epoch: int, layer: int, sample: int) -> None:
-        """Choose what is dropped: a function of these numbers and of the unit, so of no batch."""
+        """Choose what is dropped: it depends on these numbers and the unit only, not on batches."""
         layer_key = draw(key(seed, epoch + DROPOUT_STREAMS), layer)
         self.factors = []
         for unit in range(self.units):

@@ -1,7 +1,7 @@
 """Initial weights: each function draws the weight of one connection.
 
-r is the one stream of random numbers of the whole network; inputs and outputs are the numbers of
-inputs and units of the layer.
+r is the random stream of the whole network; inputs and outputs are the numbers of inputs and units of
+the layer.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def lecun_normal(r: Random, inputs: int, outputs: int) -> float:
 
 
 def orthogonal(r: Random, inputs: int, outputs: int) -> float:
-    """Standard normal; initial_weights makes an orthogonal matrix of all of a layer's draws."""
+    """Standard normal; initial_weights makes an orthogonal matrix from all draws of a layer."""
     return normal(r, inputs, outputs)
 
 
@@ -82,7 +82,7 @@ INITIALIZERS: dict[str, Callable[[Random, int, int], float]] = {
 def initial_weights(initializer: str | float, r: Random, inputs: int, outputs: int) -> Matrix:
     """The weights of a layer (outputs, inputs), drawn neuron by neuron, input by input.
 
-    In place of a name a number will do: every weight is that, and nothing is drawn.
+    If a number is given instead of a name, every weight is set to it, and nothing is drawn.
     """
     if not isinstance(initializer, str):
         return [[float(initializer)] * inputs for _ in range(outputs)]
@@ -99,7 +99,7 @@ def orthogonal_matrix(A: Matrix) -> Matrix:
 
 
 def orthonormal(rows: Matrix) -> Matrix:
-    """Gram and Schmidt: each row loses what it shares with those before it, then gets length 1."""
+    """Gram-Schmidt: each row loses its components along the rows before it, then is scaled to length 1."""
     done: Matrix = []
     for row in rows:
         rest = list(row)
@@ -117,12 +117,12 @@ def orthonormal(rows: Matrix) -> Matrix:
 
 
 def transposed(rows: Matrix) -> Matrix:
-    """Columns become rows."""
+    """The transpose: columns become rows."""
     return [list(column) for column in zip(*rows)]
 
 
 def check_initializer(initializer: str | float | None) -> None:
-    """Refuse what is neither a known name nor a number; None leaves the choice to others."""
+    """Raise an error for anything but a known name, a number or None, which leaves the choice to others."""
     if isinstance(initializer, str):
         if initializer not in INITIALIZERS:
             raise ValueError(f"initializer is {initializer!r}; known are {', '.join(INITIALIZERS)}, or a number")

@@ -1,10 +1,10 @@
 """A neuron, and a dense layer of neurons: forward and backward of one sample.
 
-Other layers, in files of their own, have the same face: build, forward, backward, zero_grad, update,
+Other layers, in files of their own, have the same interface: build, forward, backward, zero_grad, update,
 parameters and gradients.
 
 I inputs, U units (the neurons of a layer). Gradients are named d_<what they belong to>: d_weights
-holds dL/dweights. backward adds to them, so that the samples of a batch add up; zero_grad clears.
+holds dL/dweights. backward adds to them, so that they are summed over a batch; zero_grad clears them.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ class Neuron:
 class Dense:
     """A layer of neurons that all see the same inputs.
 
-    weights (I, U) and bias (U,) set the initial values; what is not given is drawn by the
-    initializer (weights) or 0 (bias) when Sequential builds the layer.
+    weights (I, U) and bias (U,) set the initial values; if they are not given, weights are drawn by the
+    initializer and bias is 0 when Sequential builds the layer.
 
-    The loss of a network has the penalties of its layers in it: l1 Σ|w| + l2 Σw² over the weights, not
-    the bias. After each update of fit the incoming weights of a unit are shortened to the length max_norm.
-    With trainable=False fit leaves the layer as it is.
+    The loss of a network includes the penalties of its layers: l1 Σ|w| + l2 Σw² over the weights, not
+    the bias. After each update of fit the incoming weights of a unit are scaled down to the norm max_norm.
+    With trainable=False fit leaves the layer unchanged.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Dense:
         self._own_bias = [0.0] * units if bias is None else list(bias)
 
     def build(self, inputs: int, initializer: str | float | None, r: Random) -> None:
-        """Make the neurons. The layer's own initializer goes before the network's `initializer`."""
+        """Make the neurons. The layer's own initializer has priority over the network's `initializer`."""
         if self.neurons:
             raise ValueError("a layer is already part of a network; make a new Dense for each")
         if self._own_weights is None:
@@ -129,7 +129,7 @@ class Dense:
             columns = [[row[u] for row in rows] for u in range(self.units)]
         if len(self._own_bias) != self.units:
             raise ValueError(f"bias has {len(self._own_bias)} entries for {self.units} units")
-        # Softmax needs the whole row: its neurons deliver z, and the layer does the rest.
+        # Softmax needs the whole row: its neurons return z, and the layer does the rest.
         activation = "identity" if self.activation in ROW_ACTIVATIONS else self.activation
         self.inputs = inputs
         self.neurons = [Neuron(column, bias, activation) for column, bias in zip(columns, self._own_bias)]
@@ -189,7 +189,7 @@ class Dense:
                     neuron.d_weights[i] += (self.l1 or 0.0) * sign + 2.0 * (self.l2 or 0.0) * w
 
     def limit_norms(self) -> None:
-        """Shorten the incoming weights of each unit to max_norm where they are longer."""
+        """Scale the incoming weights of each unit down to max_norm if their norm is greater."""
         if self.max_norm is not None:
             for neuron in self.neurons:
                 norm = math.hypot(*neuron.weights)
@@ -230,7 +230,7 @@ class Dense:
 
 
 def check_penalties(l1: float | None, l2: float | None) -> None:
-    """Refuse penalties that are negative or not finite."""
+    """Raise ValueError if a penalty is negative or not finite."""
     for name, factor in (("l1", l1), ("l2", l2)):
         if factor is not None and not 0.0 <= factor < math.inf:
             raise ValueError(f"{name} is {factor}; it must be at least 0 and finite")

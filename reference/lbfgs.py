@@ -1,7 +1,7 @@
-"""L-BFGS: Newton's method with a Hessian that is guessed from the last few steps (Liu, Nocedal, 1989).
+"""L-BFGS: a quasi-Newton method, with a Hessian estimated from the last few steps (Liu, Nocedal, 1989).
 
 Formulas and names of algorithms are those of J. Nocedal and S. Wright, Numerical Optimization, 2nd edition,
-2006. A problem gives the loss and its gradient at a point: problem.loss_and_gradient(parameters).
+2006. A problem returns the loss and its gradient at a point: problem.loss_and_gradient(parameters).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .optimizers import _positive
 
-LEAST_CURVATURE = 2.0**-52  # pairs with less s·y / y·y than this say nothing but rounding
+LEAST_CURVATURE = 2.0**-52  # pairs with a smaller s·y / y·y are dominated by rounding
 
 
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
@@ -24,7 +24,7 @@ def dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 class Place(NamedTuple):
-    """A place on the line: how far away, the loss φ there, and its slope φ' along the line."""
+    """A point on the line: its distance, the loss φ there, and its slope φ' along the line."""
 
     step: float
     loss: float
@@ -34,9 +34,9 @@ class Place(NamedTuple):
 class LBFGS:
     """Limited-memory BFGS with a line search for the strong Wolfe conditions.
 
-    An iteration moves along d = -H g. H is never formed: it is what BFGS would have made of γ·1 by the
-    last `memory` pairs of s = change of parameters and y = change of gradient (algorithm 7.4). The step α along
-    d is taken when, with φ(α) the loss at parameters + α d,
+    An iteration moves along d = -H g. H is never formed: it is the matrix that BFGS would make from γ·1 with the
+    last `memory` pairs of s = change of parameters and y = change of gradient (algorithm 7.4). A step α along
+    d is accepted if, with φ(α) the loss at parameters + α d,
 
         φ(α) <= φ(0) + decrease·α·φ'(0)  and  |φ'(α)| <= curvature·|φ'(0)|.
     """
@@ -75,7 +75,7 @@ class LBFGS:
         self.pairs: list[tuple[list[float], list[float]]] = []  # (s, y), the oldest first
 
     def step(self, parameters: Sequence[float], problem: Any) -> tuple[float, list[float], bool]:
-        """One iteration: (loss at `parameters`, new parameters (P,), whether nothing more is to be gained).
+        """One iteration: (loss at `parameters`, new parameters (P,), whether the method has converged).
 
         The loss is NaN, and nothing moves, if the loss or the gradient is not finite.
         """
@@ -94,7 +94,7 @@ class LBFGS:
             if alpha > 0.0:
                 break
             if not self.pairs:
-                return loss, list(parameters), True  # not even straight downhill is there anything lower
+                return loss, list(parameters), True  # the loss is not lower even along the negative gradient
             self.pairs = []
         moved = line.at(alpha)
         _, new_gradient = problem.loss_and_gradient(moved)
@@ -108,7 +108,7 @@ class LBFGS:
         return max(abs(g) for g in gradient) <= self.tolerance
 
     def _first_step(self, gradient: Sequence[float]) -> float:
-        """1, as for Newton's method; without pairs at most so far that parameters change by 1."""
+        """The first step to try: 1, as in Newton's method; without pairs, at most a change of parameters by 1."""
         length = math.sqrt(dot(gradient, gradient))
         return 1.0 if self.pairs or length <= 1.0 else 1.0 / length
 
@@ -143,11 +143,11 @@ class Line:
         self.left = options.evaluations
 
     def at(self, alpha: float) -> list[float]:
-        """The parameters there."""
+        """The parameters at step α."""
         return [p + alpha * d for p, d in zip(self.parameters, self.direction)]
 
     def look(self, alpha: float) -> Place:
-        """φ and φ' there; where anything is not finite, φ = ∞: too far."""
+        """φ and φ' at step α; if anything is not finite, φ = ∞: too far."""
         self.left -= 1
         moved = self.at(alpha)
         loss, gradient = self.problem.loss_and_gradient(moved)
@@ -157,17 +157,17 @@ class Line:
         return Place(alpha, loss, slope)
 
     def is_low(self, place: Place) -> bool:
-        """The first Wolfe condition: the loss falls enough for such a step."""
+        """The first Wolfe condition: the loss decreases enough for the length of the step."""
         return place.loss <= self.start.loss + self.options.decrease * place.step * self.start.slope
 
     def is_flat(self, place: Place) -> bool:
-        """The second, strong one: the slope is little of what it was."""
+        """The second, strong Wolfe condition: the slope is small compared with the initial one."""
         return abs(place.slope) <= -self.options.curvature * self.start.slope
 
     def search(self, start: Place, alpha: float) -> float:
-        """Algorithm 3.5: go on until the interval behind has a good step in it, or one is met.
+        """Algorithm 3.5: go on until a step is good, or the last interval contains a good one.
 
-        When `evaluations` are used up: the lowest step so far that falls enough, 0 if there is none.
+        When `evaluations` are used up: the step of the lowest loss so far that decreases enough, 0 if none does.
         """
         self.start = start
         before = start
@@ -182,17 +182,17 @@ class Line:
             gap = place.step - before.step
             ahead = cubic_minimum(before, place) - place.step
             if ahead <= 0.0:
-                ahead = 4.0 * gap  # the cubic falls for ever
+                ahead = 4.0 * gap  # the cubic has no minimum
             before = place
             alpha = place.step + min(max(ahead, 1.1 * gap), 4.0 * gap)
         return before.step
 
     def zoom(self, low: Place, high: Place) -> float:
-        """Algorithm 3.6: narrow down an interval that has a good step in it; `low` is its lower end."""
+        """Algorithm 3.6: narrow down an interval that contains a good step; `low` is its end of lower loss."""
         while self.left > 0:
             gap = high.step - low.step
             share = (cubic_minimum(low, high) - low.step) / gap
-            # Far enough from both ends that the interval surely shrinks.
+            # Far enough from both ends to be sure that the interval shrinks.
             alpha = low.step + min(max(share, 0.1), 0.9) * gap
             if alpha in (low.step, high.step):
                 break  # there are no numbers between them
@@ -209,9 +209,9 @@ class Line:
 
 
 def cubic_minimum(a: Place, b: Place) -> float:
-    """Where the cubic through both losses with both slopes has its minimum (equation 3.59).
+    """The minimum of the cubic through both losses with both slopes (equation 3.59).
 
-    Their middle, if there is none; `a` itself, if the loss at b is infinite.
+    The midpoint if there is none; `a` itself if the loss at b is infinite.
     """
     if math.isinf(b.loss):
         return a.step

@@ -1,8 +1,8 @@
-"""Levenberg-Marquardt: Gauss and Newton's method for sums of squares, held back by a damping.
+"""Levenberg-Marquardt: the damped Gauss-Newton method for sums of squares.
 
-A problem gives the loss, its gradient and its Gauss-Newton matrix at a point:
-problem.normal_equations(parameters) -> (L, g (P,), H (P, P)), where H = Σ c·J Jᵀ leaves out of the second
-derivatives of L those of the network itself, J being the gradient of one output of one sample.
+A problem returns the loss, its gradient and its Gauss-Newton matrix at a point:
+problem.normal_equations(parameters) -> (L, g (P,), H (P, P)), where H = Σ c·J Jᵀ is the second derivative of L
+without the second derivatives of the network itself, J being the gradient of one output of one sample.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class LevenbergMarquardt:
     """Steps h that solve (H + μ·1) h = -g (Levenberg, 1944; Marquardt, 1963).
 
     The damping μ is at first `damping` times the greatest number on the diagonal of H; then it follows
-    H. B. Nielsen (1999). A step promises to lower the loss by h·(μh - g)/2. If the loss does fall, by ρ times
-    what was promised, the step is taken, and μ becomes μ·max(1/3, 1 - (2ρ - 1)³). If not, μ becomes μ·ν and
-    another h is tried, with ν = 2, 4, 8, … until a step is taken.
+    H. B. Nielsen (1999). The predicted reduction of the loss by a step is h·(μh - g)/2. If the loss does fall, by
+    ρ times the predicted reduction, the step is accepted, and μ becomes μ·max(1/3, 1 - (2ρ - 1)³). If not, μ
+    becomes μ·ν and another h is tried, with ν = 2, 4, 8, … until a step is accepted.
 
-    Nothing more is to be gained when no number of the gradient is beyond `tolerance`, or when a step
-    promises less than the last digit of the loss.
+    The method has converged when no number of the gradient is beyond `tolerance`, or when the predicted
+    reduction is less than the last digit of the loss.
     """
 
     full_batch = True
@@ -48,7 +48,7 @@ class LevenbergMarquardt:
         self.mu = 0.0
 
     def step(self, parameters: Sequence[float], problem: Any) -> tuple[float, list[float], bool]:
-        """One step that is taken: (loss at `parameters`, new parameters (P,), whether there is nothing to gain).
+        """One accepted step: (loss at `parameters`, new parameters (P,), whether the method has converged).
 
         The loss is NaN, and nothing moves, if the loss or the gradient is not finite.
         """
@@ -60,7 +60,7 @@ class LevenbergMarquardt:
         greatest = max(hessian[i][i] for i in range(len(gradient)))
         if self.mu == 0.0:
             self.mu = self.damping * (greatest if greatest > 0.0 else 1.0)
-        self.mu = max(self.mu, EPSILON * greatest)  # less than that is lost when it is added
+        self.mu = max(self.mu, EPSILON * greatest)  # anything smaller would be lost by rounding in the sum
         nu = 2.0
         while math.isfinite(self.mu):
             h = solve(hessian, self.mu, [-g for g in gradient])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from .activations import exponential, log_softmax, sigmoid, softmax, softplus
 
 Row = Sequence[float]
-# Value and derivative of one sample, both of (p, t) or (z, t) and the settings of the loss.
+# Value and derivative for one sample, both functions of (p, t) or (z, t) and the settings of the loss.
 Pair = tuple[Callable[..., float], Callable[..., list[float]]]
 
 
@@ -187,7 +187,7 @@ def softmax_focal_derivative(z: Row, t: Row, gamma: float = 2.0, alpha: None = N
 
 
 def others(p: Row) -> list[float]:
-    """q_k = 1 - p_k, as the sum of the others: exact also where p_k is nearly 1."""
+    """q_k = 1 - p_k, as the sum of the others, which is accurate even where p_k is nearly 1."""
     q = []
     for k in range(len(p)):
         total = 0.0
@@ -198,8 +198,8 @@ def others(p: Row) -> list[float]:
     return q
 
 
-# name -> output activation -> value and derivative, both of (z, t): how a network is trained where the
-# two are known to fit each other.
+# name -> output activation -> value and derivative, both functions of (z, t): how a network is trained
+# if loss and activation have a common formula.
 LOGIT_LOSSES: dict[str, dict[str, Pair]] = {
     "poisson": {
         "exponential": (exponential_poisson, exponential_poisson_derivative),

@@ -1,4 +1,4 @@
-"""Which loss goes with which outputs and targets.
+"""Which losses can be used with which outputs and targets.
 
 n samples, K outputs.
 """
@@ -74,7 +74,7 @@ def targets_of(y: Iterable[Any], loss: str | Loss, activation: str, outputs: int
 
 
 def check_targets(name: str, targets: list[list[float]]) -> None:
-    """Refuse targets (n, K) for which a loss has no meaning."""
+    """Raise ValueError for targets (n, K) for which a loss is not defined."""
     values = [t for target in targets for t in target]
     if name == "poisson" and not all(t >= 0.0 for t in values):
         raise ValueError("y has a negative number; poisson needs 0 or more")

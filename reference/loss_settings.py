@@ -1,6 +1,6 @@
-"""Losses with settings of their own, given to fit in place of a name: Huber(delta=0.5) for "huber".
+"""Losses with settings, given to fit in place of a name: Huber(delta=0.5) for "huber".
 
-The fields of each are the settings that its functions in losses.py and logit_losses.py take.
+The fields of each class are the settings that its functions in losses.py and logit_losses.py take.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Huber:
 
 @dataclass(frozen=True)
 class Quantile:
-    """Quantiles: one level for all outputs, or a level for each output."""
+    """Quantile loss: one level for all outputs, or a level for each output."""
 
     name: ClassVar[str] = "quantile"
     levels: float | Sequence[float] = 0.5
@@ -41,7 +41,7 @@ class Quantile:
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
-    """Binary cross entropy of targets that are moved a little from 0 and 1 towards 1/2."""
+    """Binary cross entropy with label smoothing: targets move a little from 0 and 1 towards 1/2."""
 
     name: ClassVar[str] = "binary_cross_entropy"
     label_smoothing: float = 0.0
@@ -52,7 +52,7 @@ class BinaryCrossEntropy:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Cross entropy of targets that are moved a little towards equal shares of all classes."""
+    """Cross entropy with label smoothing: targets move a little towards equal shares of all classes."""
 
     name: ClassVar[str] = "cross_entropy"
     label_smoothing: float = 0.0
@@ -63,7 +63,7 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class Focal:
-    """Cross entropy in which samples that are classified well count less (Lin and others, 2017)."""
+    """Cross entropy in which well-classified samples count less (Lin and others, 2017)."""
 
     name: ClassVar[str] = "focal"
     gamma: float = 2.0
@@ -85,7 +85,7 @@ Loss = Huber | Quantile | BinaryCrossEntropy | CrossEntropy | Focal
 
 
 def name_and_settings(loss: str | Loss) -> tuple[str, dict[str, Any]]:
-    """The name of a loss, and its settings if they are not the usual ones."""
+    """The name of a loss, and its settings if they are not the defaults."""
     if isinstance(loss, str):
         return loss, {}
     return loss.name, dict(vars(loss))

@@ -19,7 +19,7 @@ from .loss_settings import Loss as Loss
 from .loss_settings import Quantile as Quantile
 from .loss_settings import name_and_settings as name_and_settings
 
-# Keeps the logarithm of a prediction away from log(0), where only predictions are known.
+# Keeps the logarithm away from log(0) where only predictions are known, not logits.
 EPSILON = 1e-7
 
 
@@ -100,7 +100,7 @@ def log_cosh_derivative(p: Row, t: Row) -> list[float]:
 def quantile(p: Row, t: Row, levels: float | Sequence[float] = 0.5) -> float:
     """l = mean_k of q u where u > 0, else (q - 1) u, for u = t_k - p_k (Koenker and Bassett, 1978).
 
-    q is the level of output k. The best prediction is the value that a share q of the targets is below.
+    q is the level of output k. The best prediction is the value that a share q of the targets lies below.
     """
     total = 0.0
     for p_k, t_k, q in zip(p, t, levels_of_outputs(levels, len(p))):
@@ -119,7 +119,7 @@ def quantile_derivative(p: Row, t: Row, levels: float | Sequence[float] = 0.5) -
 
 
 def levels_of_outputs(levels: float | Sequence[float], outputs: int) -> list[float]:
-    """A level for each of K outputs: a single one is for all of them."""
+    """A level for each of K outputs; a single level is repeated for all of them."""
     given = [levels] if isinstance(levels, (int, float)) else list(levels)
     if len(given) == 1:
         return given * outputs
@@ -242,7 +242,7 @@ def focal_derivative(
     return slopes
 
 
-# name -> value and derivative, both of (p, t) and the settings
+# name -> value and derivative, both functions of (p, t) and the settings
 LOSSES: dict[str, Pair] = {
     "mse": (mse, mse_derivative),
     "half_sse": (half_sse, half_sse_derivative),

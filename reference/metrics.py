@@ -1,9 +1,9 @@
-"""Metrics: how good predictions are, as numbers for people.
+"""Metrics: numbers that tell people how good predictions are.
 
-Each takes predictions, targets and weights of n rows. A row of predictions is what a network puts out: K numbers,
-or a plain number for one output. A target of several outputs is a label from 0 to K - 1 or a row of class shares
-(like one-hot rows), that of one output 0 or 1. Where a class is decided, whole numbers (ints) are labels
-themselves. With `multilabel` each output says yes or no to a class of its own, and so does each target of a row.
+Each takes predictions, targets and weights of n rows. A row of predictions is the output of a network: K numbers,
+or a plain number for one output. A target for several outputs is a label from 0 to K - 1 or a row of class shares
+(like one-hot rows), that for one output 0 or 1. In metrics of predicted classes, predictions that are ints are
+labels. With `multilabel` each output says yes or no to a class of its own, and so does each target of a row.
 
 Every formula is the definition, however long it takes: the area under the curve compares all pairs.
 """
@@ -17,7 +17,7 @@ from typing import Any
 Row = list[float]
 Weights = Sequence[float] | None
 
-EPSILON = 2.0**-52  # what a probability is kept from 0 and 1: the distance from 1 to the next float
+EPSILON = 2.0**-52  # the least distance of a probability from 0 and 1: that from 1 to the next float
 
 
 # Rows ------------------------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def accuracy(
     threshold: float = 0.5,
     multilabel: bool = False,
 ) -> float:
-    """The share of rows whose class is right; with multilabel, the share of outputs that are."""
+    """The share of rows whose predicted class is right; with multilabel, the share of right outputs."""
     if multilabel:
         each = _columns(predictions, targets, sample_weight)
         return math.fsum(accuracy(*column, threshold=threshold) for column in each) / len(each)
@@ -117,7 +117,7 @@ def precision(
     threshold: float = 0.5,
     multilabel: bool = False,
 ) -> float:
-    """Hits of a class over what is predicted as it; 0 where nothing is."""
+    """Of the rows predicted as a class, the share that is of it; 0 if there are none."""
 
     def of_class(hits: float, predicted: float, true: float) -> float:
         return hits / predicted if predicted > 0.0 else 0.0
@@ -134,7 +134,7 @@ def recall(
     threshold: float = 0.5,
     multilabel: bool = False,
 ) -> float:
-    """Hits of a class over what is of it; 0 where nothing is."""
+    """Of the rows of a class, the share that is predicted as it; 0 if there are none."""
 
     def of_class(hits: float, predicted: float, true: float) -> float:
         return hits / true if true > 0.0 else 0.0
@@ -151,7 +151,7 @@ def f1(
     threshold: float = 0.5,
     multilabel: bool = False,
 ) -> float:
-    """The harmonic mean of precision and recall of a class; 0 where one of them is."""
+    """The harmonic mean of precision and recall of a class; 0 if one of them is 0."""
 
     def of_class(hits: float, predicted: float, true: float) -> float:
         if hits == 0.0:
@@ -170,12 +170,12 @@ def _averaged(
     threshold: float,
     multilabel: bool,
 ) -> float:
-    """binary: that of class 1. macro: the mean over the classes. micro: of all of them taken together.
+    """binary: the value for class 1. macro: the mean over the classes. micro: that of all classes together.
 
     weighted: the mean weighted by how often a class is true.
     """
     if multilabel:
-        # Of each output's matrix only what concerns its yes.
+        # Only the class "yes" of each output's matrix counts.
         matrices = [confusion_matrix(*c, threshold=threshold) for c in _columns(predictions, targets, weights)]
         counts = [(m[1][1], m[0][1] + m[1][1], m[1][0] + m[1][1]) for m in matrices]
     else:
@@ -202,7 +202,7 @@ def _averaged(
 def confusion_matrix(
     predictions: Any, targets: Any, sample_weight: Weights = None, *, threshold: float = 0.5
 ) -> list[Row]:
-    """C rows: [a][b] is the weight of what is of class a and predicted as class b."""
+    """The (C, C) matrix whose [a][b] is the weight of the rows of class a that are predicted as class b."""
     size = 2
     for value in [*predictions, *targets]:
         if _is_row(value):
@@ -228,9 +228,9 @@ def _columns(predictions: Any, targets: Any, weights: Weights) -> list[tuple[Row
 
 
 def auc(predictions: Any, targets: Any, sample_weight: Weights = None, *, multilabel: bool = False) -> float:
-    """The share of pairs of a row of the class and another in which the first has the greater score; equal: ½.
+    """The share of pairs of a row of the class and another in which the first has the greater score; ½ if equal.
 
-    Several classes: the mean over those of which there are pairs; NaN if there is no pair at all.
+    For several classes it is the mean over those that have pairs; NaN if there is no pair at all.
     """
     rows = _shares(predictions, targets, sample_weight)
     outputs = len(rows[0][0])
@@ -263,7 +263,7 @@ def log_loss(
     multilabel: bool = False,
     epsilon: float = EPSILON,
 ) -> float:
-    """-Σ t log p over the classes, p kept in [epsilon, 1 - epsilon]; multilabel: the mean over the outputs."""
+    """-Σ t log p over the classes, p clipped to [epsilon, 1 - epsilon]; multilabel: the mean over the outputs."""
     if multilabel:
         each = _columns(predictions, targets, sample_weight)
         return math.fsum(log_loss(*column, epsilon=epsilon) for column in each) / len(each)
@@ -373,9 +373,9 @@ def of_network(
     targets: Sequence[Row],
     sample_weight: Weights = None,
 ) -> Any:
-    """A metric by name ("top_3_accuracy" too) as fit reports it, of rows of K outputs and of K targets.
+    """A metric by name ("top_3_accuracy" too) as fit reports it, for rows of K outputs and of K targets.
 
-    `loss` and `output` (the activation of the last layer) say how a row is to be read.
+    `loss` and `output` (the activation of the last layer) determine how a row is interpreted.
     """
     options: dict[str, Any] = {}
     outputs = len(predictions[0])
@@ -393,7 +393,7 @@ def of_network(
     if each and outputs > 1:
         options["multilabel"] = True
     if loss == "hinge":
-        # Yes is above 0: a target 1 and not -1, and a prediction too.
+        # "Yes" is above 0: a target 1 rather than -1, and a positive prediction.
         targets = [[1.0 if t_k > 0.0 else 0.0 for t_k in t] for t in targets]
         if name in ("accuracy", "precision", "recall", "f1", "confusion_matrix"):
             options["threshold"] = 0.0

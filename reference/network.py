@@ -1,9 +1,9 @@
-"""The network: layers in a row, its loss and its gradient.
+"""The network: a sequence of layers, its loss and its gradient.
 
-n samples, I inputs, K outputs of the last layer, P parameters in all.
+n samples, I inputs, K outputs of the last layer, P parameters in total.
 
 The loss of a batch is L = Σ_i w_i l_i / Σ_i w_i + Σ penalties of the layers, over its samples, with
-w_i = 1 unless sample_weight says otherwise. So sample i enters the gradient with its share w_i / Σ w.
+w_i = 1 without sample_weight. So sample i contributes to the gradient with its share w_i / Σ w.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Sample = tuple[list[float], list[float], float]  # row (I,), target (K,), weight
 
 
 class Sequential:
-    """Layers in a row: the outputs of each are the inputs of the next."""
+    """A sequence of layers: the outputs of each are the inputs of the next."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Sequential:
     def backward(self, d_output: Iterable[Iterable[float]]) -> None:
         """Add dL/dparameters to the gradients, given dL/doutput (n, K) for the last forward.
 
-        A layer remembers one row only, so each row goes forward once more before it goes back.
+        A layer remembers one row only, so each row goes forward once more before it goes backward.
         """
         d_rows = [[float(d) for d in d_row] for d_row in d_output]
         shape = (len(self._last_rows), self.last.units)
@@ -108,7 +108,7 @@ class Sequential:
             self.forward_row(row)
             self.backward_row(d_row)
 
-    # Derivatives by the inputs, on the way back: each layer's backward returns those by the values it was given.
+    # Derivatives by the inputs: each layer's backward returns the derivatives by the layer's inputs.
 
     def jacobian(self, X: Iterable[Iterable[float]]) -> list[list[list[float]]]:
         """X (n, I) -> dy/dx (n, K, I): for each sample the row k holds the derivatives of output k.
@@ -133,7 +133,7 @@ class Sequential:
         d_values = [1.0 if j == k else 0.0 for j in range(self.last.units)]  # dy_k/dy_j
         for layer in reversed(self.layers):
             d_values = layer.backward(d_values)
-        self.zero_grad()  # of what the layers have added up for their parameters
+        self.zero_grad()  # the layers have also added to their parameters' gradients
         return d_values
 
     def zero_grad(self) -> None:
@@ -179,7 +179,7 @@ class Sequential:
         loss: str | Loss = "mse",
         sample_weight: Iterable[float] | None = None,
     ) -> float:
-        """L over all rows. X (n, I), y (n,) or (n, K), sample_weight (n,)."""
+        """The loss L over all rows. X (n, I), y (n,) or (n, K), sample_weight (n,)."""
         return self._evaluate(self._samples(X, y, loss, sample_weight), loss)[0]
 
     def loss_and_gradient(
@@ -217,10 +217,10 @@ class Sequential:
         *,
         keep_outputs: bool = False,
     ) -> tuple[float, float, dict[int, list[float]]]:
-        """Set the gradients to dL/dparameters of a batch: the numbers of its samples.
+        """Set the gradients to dL/dparameters of a batch, which is given as the numbers of its samples.
 
-        Returns L Σ w, Σ w and, if they are to be kept, the outputs of the samples that count. With
-        `dropout`, seed and epoch of a training, values are dropped.
+        Returns L Σ w, Σ w and, if they are to be kept, the outputs of the samples that count. Values are
+        dropped if `dropout`, the seed and the epoch of a training, is given.
         """
         value, derivative, settings, of_logits = choose_loss(loss, self.last.activation, self.last.units)
         total = 0.0
@@ -256,12 +256,12 @@ class Sequential:
         return total
 
     def _drop(self, seed: int, epoch: int, sample: int) -> None:
-        """Choose what the Dropout layers drop of a sample."""
+        """Choose what the Dropout layers drop for a sample."""
         for number, layer in self.dropouts:
             layer.choose(seed, epoch, number, sample)
 
     def drop_nothing(self) -> None:
-        """After training, and between its epochs."""
+        """Make the Dropout layers drop nothing, after training and between its epochs."""
         for _, layer in self.dropouts:
             layer.choose_nothing()
 
@@ -288,15 +288,15 @@ class Sequential:
     ) -> History:
         """Train for some epochs. X (n, I), y (n,) or (n, K), sample_weight (n,).
 
-        batch_size=None makes one update an epoch, over all rows in their order; a number makes
-        mini-batches of so many rows, the last one shorter, in an order that changes each epoch
+        batch_size=None makes one update per epoch, over all rows in their order; a number makes
+        mini-batches of that many rows, the last one shorter, in an order that changes each epoch
         unless shuffle is False. The loss of an epoch is the mean over its rows, each with the
         parameters its batch started from. If a loss or a parameter is not finite, the fit ends with
-        the last parameters whose loss was, status "diverged" and a RuntimeWarning.
+        the last parameters whose loss was finite, status "diverged" and a RuntimeWarning.
 
         optimizer is an object or a name; None is SGD(). class_weight multiplies the weights of the rows
         of a class. validation_data, (X, y) or (X, y, sample_weight), or the share validation_split of the
-        rows, is held back: val_loss is its loss after each epoch. metrics are names, like "accuracy".
+        rows, is not trained on: val_loss is its loss after each epoch. metrics are names, like "accuracy".
         """
         return training.fit(
             self,
@@ -319,7 +319,7 @@ class Sequential:
             ),
         )
 
-    # What the user gives, as lists of floats.
+    # The user's arguments, as lists of floats.
 
     def _rows(self, X: Iterable[Iterable[float]]) -> list[list[float]]:
         """X as rows of floats (n, I)."""
@@ -339,7 +339,7 @@ class Sequential:
         sample_weight: Iterable[float] | None,
     ) -> list[Sample]:
         """The samples as (row (I,), target (K,), weight)."""
-        choose_loss(loss, self.last.activation, self.last.units)  # refuses what does not fit, before a look at y
+        choose_loss(loss, self.last.activation, self.last.units)  # raises if they do not fit, before y is read
         rows = self._rows(X)
         targets = targets_of(y, loss, self.last.activation, self.last.units)
         if sample_weight is None:

@@ -10,8 +10,8 @@ from random import Random
 class LayerNormalization:
     """y_u = gain_u (x_u - mean) / √(variance + epsilon) + bias_u, over the U values of a sample.
 
-    The variance is the mean of squares about the mean. gain (U,) starts at 1 and bias (U,) at 0. With
-    trainable=False fit leaves the layer as it is.
+    The variance is the mean squared deviation from the mean. gain (U,) starts at 1 and bias (U,) at 0. With
+    trainable=False fit leaves the layer unchanged.
     """
 
     def __init__(self, epsilon: float = 1e-5, *, trainable: bool = True) -> None:
@@ -24,7 +24,7 @@ class LayerNormalization:
         self.bias: list[float] = []
 
     def build(self, inputs: int, initializer: str | float | None, r: Random) -> None:
-        """As many units as inputs; nothing to draw."""
+        """Set the number of units to that of the inputs; nothing is drawn."""
         if self.units:
             raise ValueError("a layer is already part of a network; make a new LayerNormalization for each")
         self.units = inputs
@@ -47,7 +47,7 @@ class LayerNormalization:
     def backward(self, d_outputs: Sequence[float]) -> list[float]:
         """d_outputs (U,) -> d_inputs (U,); adds to the gradients.
 
-        d_gain_u += dL/dy_u n_u, d_bias_u += dL/dy_u. Every x moves mean and variance too, so with
+        d_gain_u += dL/dy_u n_u, d_bias_u += dL/dy_u. Every x changes mean and variance too, so with
         a_u = dL/dn_u = gain_u dL/dy_u: dL/dx_u = (a_u - mean(a) - n_u mean(a n)) / √(variance + epsilon).
         """
         mean = 0.0

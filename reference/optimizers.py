@@ -1,7 +1,7 @@
-"""First-order optimizers: how parameters move, given the gradient g. Both are flat lists of P numbers.
+"""First-order optimizers: how parameters are updated from the gradient g. Both are flat lists of P numbers.
 
-`rate` is the learning rate η of this update: the optimizer's own, or what its schedule says. t counts the
-updates of a fit from 1. What an optimizer remembers is 0 when a fit starts.
+`rate` is the learning rate η of this update: the optimizer's own, or that of its schedule. t counts the
+updates of a fit from 1. The state of an optimizer is 0 when a fit starts.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 
 
 class Optimizer:
-    """What all of them have: a learning rate, and bounds on the gradient.
+    """Base class of all optimizers: a learning rate, and gradient clipping.
 
-    learning_rate is a number or a schedule. clip_value bounds each number of the gradient, clip_norm the
-    length of the whole; the training loop does that before the update.
+    learning_rate is a number or a schedule. clip_value bounds each number of the gradient, clip_norm its
+    Euclidean norm; the training loop clips before the update.
     """
 
-    full_batch = False  # True: only for updates from all rows at once
+    full_batch = False  # True: every update needs all rows
 
     def __init__(
         self, learning_rate: Any, clip_value: float | None = None, clip_norm: float | None = None
@@ -67,10 +67,10 @@ def sign(x: float) -> float:
 
 
 class SGD(Optimizer):
-    """Gradient descent, p -= η g, if wanted with momentum.
+    """Gradient descent, p -= η g, optionally with momentum.
 
-    With momentum m the velocity v = m v + g takes the place of g; Nesterov's variant looks one
-    step ahead and uses g + m v.
+    With momentum m the velocity v = m v + g replaces g; Nesterov's variant looks one step ahead and uses
+    g + m v.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class SGD(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Each parameter has a rate of its own, which falls with the sum of its squared gradients.
+    """Each parameter has a rate of its own, which decreases with the sum of its squared gradients.
 
     s = s + g², p -= η g / (√s + ε) (Duchi, Hazan, Singer, 2011).
     """
@@ -135,7 +135,7 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """The step is to the gradient as past steps were to past gradients, so that it has the unit of p.
+    """The gradient is scaled by the ratio of past steps to past gradients, so that the step has the unit of p.
 
     s = ρ s + (1-ρ) g², d = g √(u+ε) / √(s+ε), u = ρ u + (1-ρ) d², p -= η d (Zeiler, 2012).
     """
@@ -174,10 +174,10 @@ class Adadelta(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """The gradient over the root of the mean of its last squares (Hinton, 2012), as PyTorch has it.
+    """The gradient divided by the root of the mean of its last squares (Hinton, 2012), as in PyTorch.
 
     s = ρ s + (1-ρ) g², r = √s + ε; centered (Graves, 2013): a = ρ a + (1-ρ) g, r = √(s - a²) + ε, where
-    a variance below 0, which only rounding makes, counts as 0. p -= η g/r, or with momentum m
+    a variance below 0, which is due to rounding, counts as 0. p -= η g/r, or with momentum m
     b = m b + g/r, p -= η b.
     """
 
@@ -223,7 +223,7 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Mean gradient over the root of the mean of squares (Kingma, Ba, 2014).
+    """The mean gradient divided by the root of the mean of squares (Kingma, Ba, 2014).
 
     m = β₁ m + (1-β₁) g, v = β₂ v + (1-β₂) g². Both start at 0 and are therefore too small at first, by
     1 - β₁ᵗ and 1 - β₂ᵗ: p -= η/(1-β₁ᵗ) · m / (√v/√(1-β₂ᵗ) + ε).
@@ -254,7 +254,7 @@ class Adam(Optimizer):
         self.v = [0.0] * count
 
     def squares(self, i: int) -> float:
-        """What stands under the root."""
+        """The expression under the root."""
         return self.v[i]
 
     def update(self, parameters: Sequence[float], gradients: Sequence[float], rate: float) -> list[float]:
@@ -272,24 +272,24 @@ class Adam(Optimizer):
 
 
 class AMSGrad(Adam):
-    """Adam, but under the root stands the greatest v so far, so that rates never rise again.
+    """Adam, but with the greatest v so far under the root, so that rates never rise again.
 
     v_max = max(v_max, v) (Reddi, Kale, Kumar, 2018).
     """
 
     def start(self, count: int) -> None:
-        """As Adam, and v_max = 0."""
+        """As in Adam, and v_max = 0."""
         super().start(count)
         self.greatest = [0.0] * count
 
     def squares(self, i: int) -> float:
-        """What stands under the root."""
+        """The expression under the root."""
         self.greatest[i] = max(self.v[i], self.greatest[i])  # v first: a NaN stays one
         return self.greatest[i]
 
 
 class AdamW(Adam):
-    """Adam after every parameter has shrunk: p -= η λ p with λ = weight_decay (Loshchilov, Hutter, 2019)."""
+    """Adam after decoupled weight decay: p -= η λ p with λ = weight_decay (Loshchilov, Hutter, 2019)."""
 
     def __init__(
         self,
@@ -320,9 +320,9 @@ class AdamW(Adam):
 
 
 class Nadam(Optimizer):
-    """Adam with Nesterov's look ahead (Dozat, 2016), as PyTorch's NAdam has it.
+    """Adam with Nesterov momentum (Dozat, 2016), as PyTorch's NAdam.
 
-    m and v as Adam. μ_t = β₁ (1 - ½ 0.96**(t·momentum_decay)), M_t = μ_1 … μ_t,
+    m and v as in Adam. μ_t = β₁ (1 - ½ 0.96**(t·momentum_decay)), M_t = μ_1 … μ_t,
     p -= η (1-μ_t)/(1-M_t) · g/r + η μ_{t+1}/(1-M_t μ_{t+1}) · m/r with r = √(v/(1-β₂ᵗ)) + ε.
     """
 
@@ -348,7 +348,7 @@ class Nadam(Optimizer):
         self.momentum_decay = momentum_decay
 
     def start(self, count: int) -> None:
-        """t = 0, m = 0, v = 0, and a product M of nothing, which is 1."""
+        """t = 0, m = 0, v = 0, and the empty product M = 1."""
         self.t = 0
         self.m = [0.0] * count
         self.v = [0.0] * count
@@ -415,11 +415,11 @@ class Lion(Optimizer):
 
 
 class Rprop(Optimizer):
-    """Each parameter has a step of its own; of the gradient only the sign counts (Riedmiller, Braun, 1993).
+    """Each parameter has a step size of its own, and only the gradient's sign counts (Riedmiller, Braun, 1993).
 
-    As long as the sign stays, the step grows by eta_plus; when it turns, the step shrinks by eta_minus and
-    this once the parameter does not move (as PyTorch has it). learning_rate is the first step of all. Signs
-    from different batches say nothing of each other: all rows at once.
+    As long as the sign stays the same, the step is multiplied by eta_plus; when it changes, the step is
+    multiplied by eta_minus, and the parameter does not move in that update (as in PyTorch). learning_rate is
+    the first step of all parameters. Signs from different batches cannot be compared, so all rows are needed.
     """
 
     full_batch = True

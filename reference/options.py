@@ -1,4 +1,4 @@
-"""The arguments of fit: what they may be, and the samples they stand for."""
+"""The arguments of fit: their checks, and the samples that they describe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OPTIMIZERS: dict[str, Any] = {
     "levenberg_marquardt": LevenbergMarquardt,
 }
 
-MOST_PARAMETERS = 2000  # of Levenberg-Marquardt, whose matrix has the square of this
+MOST_PARAMETERS = 2000  # for Levenberg-Marquardt, whose matrix has the square of this number
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Options:
 
 
 def check_options(net: Sequential, options: Options) -> None:
-    """Refuse what makes no sense."""
+    """Raise an error if an argument is invalid."""
     numbers = {"epochs": options.epochs, "batch_size": options.batch_size, "log_every": options.log_every}
     for name, number in numbers.items():
         if number is not None and number < 1:
@@ -86,7 +86,7 @@ def check_options(net: Sequential, options: Options) -> None:
 
 
 def check_least_squares(net: Sequential, loss: str | Loss) -> None:
-    """Refuse what Levenberg-Marquardt cannot do."""
+    """Raise ValueError for losses and networks that Levenberg-Marquardt cannot train."""
     if loss not in ("mse", "half_sse"):
         raise ValueError(f"LevenbergMarquardt needs the loss mse or half_sse, not {name_and_settings(loss)[0]}")
     if len(net.parameters) > MOST_PARAMETERS:
@@ -123,7 +123,7 @@ def training_and_validation(
 
 
 def optimizer_of(optimizer: Any) -> Any:
-    """The optimizer itself, or the one of a name with its usual settings."""
+    """An optimizer, given as an object, or by name for its default settings."""
     if isinstance(optimizer, str):
         if optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is {optimizer!r}; known are {', '.join(OPTIMIZERS)}")

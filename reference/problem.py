@@ -1,4 +1,4 @@
-"""The loss as a function of the parameters, for optimizers that look at more than one place before they move."""
+"""The loss as a function of the parameters, for optimizers that evaluate several points before they move."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Problem:
     """The samples and the loss of a fit, in one epoch.
 
-    frozen (P,) says which parameters stay as they are: their gradients count as 0.
+    frozen (P,) says which parameters are not trained: their gradients count as 0.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Problem:
         self.frozen = frozen
 
     def loss_and_gradient(self, parameters: list[float]) -> tuple[float, list[float]]:
-        """L and dL/dparameters (P,) there; the network has these parameters afterwards."""
+        """L and dL/dparameters (P,) at the given parameters, which the network has afterwards."""
         self.net.parameters = parameters
         batch = range(len(self.samples))
         total, weight, self.outputs = self.net._backpropagate(
@@ -41,12 +41,12 @@ class Problem:
         return total / weight, without(self.frozen, self.net.gradients)
 
     def normal_equations(self, parameters: list[float]) -> tuple[float, list[float], list[list[float]]]:
-        """L, dL/dparameters (P,) and the Gauss-Newton matrix (P, P) there.
+        """L, dL/dparameters (P,) and the Gauss-Newton matrix (P, P) at the given parameters.
 
         L is a sum of c (w / Σ w) (p_k - t_k)² over samples and outputs, with c = 1/K for mse and 1/2 for
         half_sse. With J (P,) the gradient of output k of a sample, its second derivative is
         2 c (w / Σ w) (J Jᵀ + (p_k - t_k) d²p_k); the matrix has the first part only. An l2 penalty adds
-        its own, 2 l2 on the diagonal.
+        its own second derivative, 2 l2 on the diagonal.
         """
         loss, gradient = self.loss_and_gradient(parameters)
         K = self.net.last.units

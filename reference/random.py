@@ -1,8 +1,8 @@
 """A counter-based random number generator: number i of a stream is a function of (key, i) alone.
 
-Whole numbers of 64 bits that wrap around. The mixing function is the one of SplitMix64 (Steele,
-Lea and Flood, "Fast splittable pseudorandom number generators", 2014). It orders the samples of an
-epoch; initial weights come from the standard library's Random (see initializers.py).
+All numbers are 64-bit integers that wrap around. The mixing function is that of SplitMix64 (Steele,
+Lea and Flood, "Fast splittable pseudorandom number generators", 2014). The generator shuffles the samples
+of an epoch; initial weights come from the standard library's Random (see initializers.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def mix(x: int) -> int:
 
 
 def key(seed: int, stream: int) -> int:
-    """mix(mix(seed + GOLDEN) + stream GOLDEN): the key of one stream among many of a seed."""
+    """mix(mix(seed + GOLDEN) + stream GOLDEN): the key of one of the many streams of a seed."""
     return mix(mix(seed + GOLDEN & MASK) + stream * GOLDEN & MASK)
 
 
@@ -31,7 +31,7 @@ def draw(key: int, i: int) -> int:
 
 
 def permutation(n: int, seed: int, epoch: int) -> list[int]:
-    """The numbers 0 ... n - 1 in the order of this epoch (counted from 0), by Fisher and Yates."""
+    """The numbers 0 ... n - 1 in the order of this epoch (counted from 0), by a Fisher-Yates shuffle."""
     order = list(range(n))
     k = key(seed, epoch)
     for i in range(n - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""Schedules: learning rates that change while a network is trained, given to an optimizer as learning_rate.
+"""Schedules: learning rates that change during training, given to an optimizer as learning_rate.
 
 s counts the updates of a fit from 0, B is the number of updates in an epoch, so T = s/B is the time in
 epochs, a real number. rate(s, B) is the learning rate of update s.
@@ -10,31 +10,31 @@ import math
 
 
 class Schedule:
-    """What all of them have in common."""
+    """Base class of all schedules."""
 
     def start(self) -> None:
-        """Before each fit: forget what was seen."""
+        """Before each fit: forget the losses of the last one."""
 
     def rate(self, s: int, B: int) -> float:
         """The learning rate of update s, with B updates in an epoch."""
         raise NotImplementedError
 
     def after_epoch(self, epoch: int, loss: float) -> None:
-        """Look at the loss of an epoch (counted from 0) that is over: val_loss, or loss without validation."""
+        """Take note of the loss of a finished epoch (counted from 0): val_loss, or loss without validation."""
 
 
 def rate_of(learning_rate: float | Schedule, s: int, B: int) -> float:
-    """The same for a plain number, which is the rate of all updates."""
+    """The learning rate of update s, by a schedule or by a plain number, which is the rate of all updates."""
     return learning_rate.rate(s, B) if isinstance(learning_rate, Schedule) else learning_rate
 
 
 def cosine(start: float, end: float, share: float) -> float:
-    """From start to end as share goes from 0 to 1, along half a wave of the cosine."""
+    """The value between start and end as share goes from 0 to 1, along half a cosine wave."""
     return end + (start - end) * (1.0 + math.cos(math.pi * share)) / 2.0
 
 
 class StepDecay(Schedule):
-    """Every so many epochs the rate is multiplied by factor."""
+    """The rate is multiplied by factor every few epochs."""
 
     def __init__(self, initial: float, *, factor: float = 0.1, every: int = 10) -> None:
         self.initial = _positive("initial", initial)
@@ -47,7 +47,7 @@ class StepDecay(Schedule):
 
 
 class ExponentialDecay(Schedule):
-    """In the course of an epoch the rate is multiplied by factor, a little with each update."""
+    """The rate is multiplied by factor in the course of each epoch, a little with each update."""
 
     def __init__(self, initial: float, *, factor: float = 0.96) -> None:
         self.initial = _positive("initial", initial)
@@ -59,7 +59,7 @@ class ExponentialDecay(Schedule):
 
 
 class CosineDecay(Schedule):
-    """From initial to final within so many epochs, along half a wave of the cosine."""
+    """The rate goes from initial to final within a number of epochs, along half a cosine wave."""
 
     def __init__(self, initial: float, *, epochs: int, final: float = 0.0) -> None:
         self.initial = _positive("initial", initial)
@@ -72,9 +72,9 @@ class CosineDecay(Schedule):
 
 
 class CosineRestarts(Schedule):
-    """Cosine decay again and again (Loshchilov and Hutter, 2017).
+    """Cosine decay with warm restarts (Loshchilov and Hutter, 2017).
 
-    Each cycle is growth times as long as the one before and starts decay times as high above final.
+    Each cycle is growth times as long as the one before, and starts decay times as high above final.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class CosineRestarts(Schedule):
         self.final = _not_negative("final", final)
 
     def rate(self, s: int, B: int) -> float:
-        """That of cosine decay within the cycle: T less the cycles that are over."""
+        """The rate of cosine decay within the current cycle, whose time is T minus the cycles before it."""
         time = s / B
         length = float(self.epochs)
         height = self.initial - self.final
@@ -101,7 +101,7 @@ class CosineRestarts(Schedule):
 
 
 class InverseScaling(Schedule):
-    """The rate falls with a power of time."""
+    """The rate decreases with a power of time."""
 
     def __init__(self, initial: float, *, power: float = 0.5) -> None:
         self.initial = _positive("initial", initial)
@@ -113,7 +113,7 @@ class InverseScaling(Schedule):
 
 
 class OneCycle(Schedule):
-    """Up to a maximum and down again, far below the start (Smith and Topin, 2019), as PyTorch has it."""
+    """Up to a maximum and down again, far below the start (Smith and Topin, 2019), as in PyTorch."""
 
     def __init__(
         self,
@@ -169,17 +169,17 @@ class ReduceOnPlateau(Schedule):
         self.start()
 
     def start(self) -> None:
-        """The rate is initial again, and no loss was seen."""
+        """Before each fit: the rate is initial again, and no loss has been seen."""
         self.current = self.initial
         self.best = math.inf
         self.wait = 0
 
     def rate(self, s: int, B: int) -> float:
-        """The rate as it is now."""
+        """The current rate."""
         return self.current
 
     def after_epoch(self, epoch: int, loss: float) -> None:
-        """Wait for a loss below best - min_delta; after `patience` epochs without, reduce the rate."""
+        """Reduce the rate after `patience` epochs without a loss below best - min_delta."""
         if loss < self.best - self.min_delta:
             self.best = loss
             self.wait = 0
@@ -191,9 +191,9 @@ class ReduceOnPlateau(Schedule):
 
 
 class WarmUp(Schedule):
-    """For some epochs the rate rises in a straight line to the first rate of what comes after it.
+    """For some epochs the rate rises linearly to the first rate of what follows.
 
-    after is a number or another schedule. Its time, and what it sees, begins when the warm-up is over.
+    after is a number or another schedule. Its time, and the losses that it sees, begin after the warm-up.
     """
 
     def __init__(self, after: float | Schedule, *, epochs: int) -> None:
@@ -217,7 +217,7 @@ class WarmUp(Schedule):
         return rate_of(self.after, s - updates, B)
 
     def after_epoch(self, epoch: int, loss: float) -> None:
-        """Show the loss to what comes after, once it is its turn."""
+        """Pass the loss on to the schedule that follows, if the warm-up is over."""
         if isinstance(self.after, Schedule) and epoch >= self.epochs:
             self.after.after_epoch(epoch - self.epochs, loss)
 

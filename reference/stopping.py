@@ -1,4 +1,4 @@
-"""What a fit did, and when it stops early."""
+"""The history of a fit, and early stopping."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-# Of these less is better; of the other metrics more.
+# For these lower is better; for the other metrics higher.
 LESS_IS_BETTER = ("loss", "log_loss", "mse", "rmse", "mae")
 
 
 @dataclass
 class History:
-    """What a fit did: a number for each epoch that was run, and how it ended."""
+    """The record of a fit: numbers for each epoch, and how it ended."""
 
     loss: list[float] = field(default_factory=list)
     val_loss: list[float] | None = None  # without validation data
@@ -23,7 +23,7 @@ class History:
 
     @property
     def epochs(self) -> int:
-        """How many epochs were run to their end."""
+        """The number of finished epochs."""
         return len(self.loss)
 
     def latest(self, name: str) -> float:
@@ -36,11 +36,11 @@ class History:
 
 
 class EarlyStopping:
-    """End a fit when something has not got better for `patience` epochs.
+    """End a fit when a monitored value has not improved for `patience` epochs.
 
     monitor: "loss", "val_loss", the name of a metric, or "val_" and that; None is "val_loss", or "loss"
-    without validation data. Better is what differs from the best so far by more than min_delta. With
-    restore_best the network has its best parameters at the end, unless it diverged.
+    without validation data. An improvement has to be greater than min_delta. With restore_best the network
+    has its best parameters at the end, unless it diverged.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class EarlyStopping:
         self.restore_best = restore_best
 
     def start(self, history: History) -> None:
-        """Before each fit, whose empty history shows what there will be to look at."""
+        """Before each fit; its empty history shows which values there will be."""
         losses = ["loss"] if history.val_loss is None else ["loss", "val_loss"]
         known = [*losses, *history.metrics]
         self.watched = losses[-1] if self.monitor is None else self.monitor
@@ -73,7 +73,7 @@ class EarlyStopping:
         self.wait = 0
 
     def look(self, history: History, parameters: list[float]) -> bool:
-        """After each epoch: whether the fit is to stop."""
+        """After each epoch: whether the fit should stop."""
         value = history.latest(self.watched)
         if self.watched.removeprefix("val_") in LESS_IS_BETTER:
             ahead = value < self.best - self.min_delta

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from .network import Sample, Sequential
 
 
-class Diverged(Exception):  # noqa: N818 (it is no error of the program)
+class Diverged(Exception):  # noqa: N818 (it is not an error of the program)
     """A loss or a parameter is not finite."""
 
 
 def fit(net: Sequential, X: Iterable[Iterable[float]], y: Iterable[Any], options: Options) -> History:
-    """What Sequential.fit does."""
+    """Train a network; see Sequential.fit."""
     check_options(net, options)
     samples, validation = training_and_validation(net, X, y, options)
     history = empty_history(options, validation is not None)
@@ -75,7 +75,7 @@ def fit(net: Sequential, X: Iterable[Iterable[float]], y: Iterable[Any], options
 
 
 def empty_history(options: Options, with_validation: bool) -> History:
-    """A history that shows what there will be."""
+    """A history without epochs, which has all the entries that there will be."""
     history = History(metrics={name: [] for name in options.metrics})
     if with_validation:
         history.val_loss = []
@@ -91,7 +91,7 @@ def add_metrics(
     samples: list[Sample],
     outputs: dict[int, list[float]],
 ) -> None:
-    """Measure the outputs of the samples that count; outputs has them by the numbers of their samples."""
+    """Add the metrics of an epoch; outputs has those of the samples that count, by the numbers of the samples."""
     numbers = sorted(outputs)
     for name in options.metrics:
         value = metrics.of_network(
@@ -122,7 +122,7 @@ class Run:
             self.learning_rate.start()
 
     def epoch(self, epoch: int) -> tuple[float, float, dict[int, list[float]]]:
-        """The updates of an epoch: its loss, the learning rate of the first, and the outputs of the samples."""
+        """Make the updates of an epoch: its loss, the first learning rate, and the outputs of the samples."""
         if isinstance(self.optimizer, (LBFGS, LevenbergMarquardt)):
             return self.iteration(epoch)
         n, size = len(self.samples), self.options.batch_size
@@ -141,7 +141,7 @@ class Run:
                 keep_outputs=bool(self.options.metrics),
             )
             if weight == 0.0:
-                continue  # only rows that are left out
+                continue  # all rows of the batch have weight 0
             if not math.isfinite(loss):
                 raise Diverged
             self.previous = self.net.parameters
@@ -153,11 +153,11 @@ class Run:
         return total / total_weight, rate_of(self.learning_rate, first, len(batches)), outputs
 
     def iteration(self, epoch: int) -> tuple[float, float, dict[int, list[float]]]:
-        """The same for an optimizer that looks at several places; the loss and outputs are those at the start."""
+        """The same for an optimizer that tries several points; the loss and outputs are those at the start."""
         problem = Problem(self.net, self.samples, self.options.loss, (self.options.seed, epoch), self.frozen)
         parameters = self.net.parameters
         problem.loss_and_gradient(parameters)
-        outputs = problem.outputs  # before the optimizer looks at other places
+        outputs = problem.outputs  # before the optimizer tries other points
         loss, moved, self.converged = self.optimizer.step(parameters, problem)
         if not math.isfinite(loss):
             raise Diverged
@@ -166,7 +166,7 @@ class Run:
         return loss, rate_of(self.learning_rate, epoch, 1), outputs
 
     def move(self, parameters: list[float]) -> None:
-        """Take new parameters, but not those of frozen layers, and shorten weights that are too long."""
+        """Set new parameters, except those of frozen layers, and apply max_norm."""
         if any(self.frozen):
             both = zip(self.previous, parameters, self.frozen)
             parameters = [old if still else new for old, new, still in both]
@@ -187,7 +187,7 @@ def batches_of(n: int, batch_size: int | None, shuffle: bool, seed: int, epoch: 
 
 
 def clipped(gradient: list[float], optimizer: Any) -> list[float]:
-    """Each number at most clip_value, or the whole at most as long as clip_norm; a NaN stays one."""
+    """The gradient with each number clipped to ±clip_value, or its norm to clip_norm; NaN stays NaN."""
     if optimizer.clip_value is not None:
         c = optimizer.clip_value
         return [min(max(g, -c), c) for g in gradient]

@@ -1,4 +1,4 @@
-"""``fastnn bench``: how much faster than plain Python, over densities of the circle."""
+"""``fastnn bench``: measures how much faster fastnn is than plain Python, for several densities of the circle."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Plain Python takes minutes where wide networks meet high densities.
 """
 
 ROUNDS = 5
-# Seconds of a measurement: long enough for the clock and for the turbo to settle, short enough to be quick.
+# The duration of a measurement: long enough for the clock and for the turbo frequency to settle, but still short.
 SECONDS_OF_PYTHON, SECONDS_OF_FASTNN = 0.2, 0.1
 EPOCHS_TO_AGREE = 3
 TEXTBOOK, ITS_RATE, OTHER_RATE = [2, 4, 1], 10.0, 1.0  # wider networks would be saturated by the textbook's rate
 
 
 def add(commands: Commands) -> None:
-    """Declare the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "bench",
         help="measure the speed-up over plain Python",
@@ -50,7 +50,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, and print a row for each density; the exit status."""
+    """Measure, print a row for each density, and return the exit status."""
     sizes = options.network
     if len(sizes) < 2 or sizes[0] != 2 or sizes[-1] != 1:
         raise ValueError(f"--network is {','.join(map(str, sizes))}; 2 inputs first and 1 output last are needed")
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
             )
         ]
         epochs_of_python.append(epochs[0])
-        # In turns, so that whatever else the machine does meets all of them.
+        # In turns, so that other load on the machine affects all of them.
         rounds = [
             [1e9 * _seconds(subject, n) / (n * samples) for subject, n in zip(subjects, epochs, strict=True)]
             for _ in range(ROUNDS)
@@ -91,11 +91,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-Subject = Callable[[int], Any]  # trains from the start for so many epochs; the loss of each
+Subject = Callable[[int], Any]  # trains from the start for that many epochs, and returns the loss of each
 
 
 def _subjects(density: int, sizes: list[int], rate: float, kinds: tuple[str, ...]) -> tuple[int, list[Subject]]:
-    """(number of samples, plain Python and then fastnn in each dtype), ready to train."""
+    """Return the number of samples, and plain Python and then fastnn in each dtype, ready to train."""
     import fastnn
     from fastnn.validation import reference
 
@@ -123,7 +123,7 @@ def _subjects(density: int, sizes: list[int], rate: float, kinds: tuple[str, ...
 
 
 def _check(subjects: list[Subject]) -> None:
-    """ValueError unless all have the same losses in the first epochs: a speed is of no use otherwise."""
+    """Raise ValueError unless all have the same losses in the first epochs; else their speeds mean nothing."""
     from fastnn.validation import BOUND_OF_RUN
 
     expected, *others = (subject(EPOCHS_TO_AGREE) for subject in subjects)
@@ -134,7 +134,7 @@ def _check(subjects: list[Subject]) -> None:
 
 
 def _epochs(subject: Subject, seconds: float) -> int:
-    """How many epochs take about so long."""
+    """Return how many epochs take about that many seconds."""
     epochs = 1
     while (spent := _seconds(subject, epochs)) < seconds / 4 and epochs < 10**7:
         epochs *= 4

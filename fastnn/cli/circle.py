@@ -1,4 +1,4 @@
-"""Training on the circle."""
+"""``fastnn train circle``: training on the circle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastnn.cli import job
 from fastnn.cli.picture import picture
 from fastnn.cli.words import count
 
-# What is taken where nothing is said: the textbook's.
+# Defaults of the options: the textbook's.
 DEFAULTS: dict[str, Any] = {
     "density": 10,
     "hidden": [4],
@@ -27,7 +27,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and draw what has been learnt; the exit status."""
+    """Train, draw what has been learnt, and return the exit status."""
     for name in ("target", "ignore", "separator", "scale"):
         if getattr(options, name) is not None:
             raise ValueError(f"--{name} is for tables; the circle has no columns to choose")

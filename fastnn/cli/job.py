@@ -1,4 +1,4 @@
-"""What training on the circle and on a table have in common."""
+"""The common parts of training on the circle and on a table."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-WIDTH = 100  # of lines that may get long
-FINISHED, DIVERGED, INTERRUPTED = 0, 1, 130  # exit statuses; the last is what shells give to Ctrl-C
+WIDTH = 100  # where long lines are wrapped
+FINISHED, DIVERGED, INTERRUPTED = 0, 1, 130  # exit statuses; the last is the one of shells for Ctrl-C
 
 
 def fill_in(options: argparse.Namespace, defaults: dict[str, Any]) -> None:
-    """Take the defaults for whatever was not given; a learning rate only for SGD, since others have their own."""
+    """Set options that were not given to their defaults; the learning rate only for SGD, others have their own."""
     suiting = dict(defaults)
     if options.optimizer != "sgd":
         suiting["learning_rate"] = None
@@ -36,7 +36,7 @@ def fill_in(options: argparse.Namespace, defaults: dict[str, Any]) -> None:
 
 
 def network(options: argparse.Namespace, inputs: int, outputs: int) -> Sequential:
-    """The network that was asked for."""
+    """Make the network that the options describe."""
     import fastnn
 
     hidden = [] if options.hidden == [0] else options.hidden
@@ -54,7 +54,7 @@ def network(options: argparse.Namespace, inputs: int, outputs: int) -> Sequentia
 
 
 class _EndsAtOnce:
-    """A callback that ends a fit before its first epoch, when all that may be wrong with it was found."""
+    """A callback that ends a fit before its first epoch, after all arguments have been checked."""
 
     def on_train_begin(self, progress: Any) -> bool:
         return True
@@ -68,14 +68,14 @@ def train(
     y: Array,
     aside: tuple[Array, Array] | None = None,
 ) -> int:
-    """Say what is trained, train, and say how long it took; the exit status.
+    """Print what is trained, train, print how long it took, and return the exit status.
 
     ``aside`` are rows that were set apart for validation already.
     """
     settings = learning.settings(options)
     if aside is not None:
         settings |= {"validation_data": aside, "validation_split": None}
-    # What is refused is refused here, before anything is printed.
+    # Invalid arguments raise here, before anything is printed.
     ready = net.fit(X, y, **settings, verbose=0, callbacks=_EndsAtOnce()).compile_seconds
     net.history = None
     print("\n".join([*about, *_about(options, settings, net)]) + "\n", flush=True)
@@ -92,7 +92,7 @@ def train(
 
 
 def _about(options: argparse.Namespace, settings: dict[str, Any], net: Sequential) -> list[str]:
-    """What is to be said of a network and its training beforehand."""
+    """Return lines that describe a network and its training."""
     import fastnn
 
     layers = " > ".join(
@@ -140,7 +140,7 @@ def _how_it_ended(history: History) -> list[str]:
 
 
 def _on_the_way(history: History) -> list[str]:
-    """Losses and metrics of the epoch whose parameters the network has."""
+    """Return lines with losses and metrics of the epoch whose parameters the network has."""
     at, lines = (history.best_epoch or history.epochs) - 1, []
     if history.val_loss is not None:
         low = int(history.val_loss.argmin())
@@ -159,7 +159,7 @@ def _on_the_way(history: History) -> list[str]:
 
 
 def diagnosis(options: argparse.Namespace, net: Sequential, X: Array, y: Array, status: int) -> str | None:
-    """What --diagnose asks for, unless training was interrupted."""
+    """Return the diagnosis if --diagnose was given and training was not interrupted, else None."""
     if not options.diagnose or status == INTERRUPTED:
         return None
     from fastnn.diagnosis import diagnose
@@ -174,7 +174,7 @@ def say(diagnosis: str | None) -> None:
 
 
 def save(options: argparse.Namespace, net: Sequential, names: model.Names | None, status: int) -> None:
-    """Write the network if that was asked for, unless training has spoilt it; say what was done."""
+    """Save the network if --save was given, unless training diverged, and print what was done."""
     if status == INTERRUPTED:
         assert net.history is not None
         kept = "nothing was saved, since --save was not given"

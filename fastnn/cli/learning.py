@@ -1,4 +1,4 @@
-"""How a network learns, from the options of the command line: what ``fit`` is given."""
+"""The arguments of ``fit``, made from the options of the command line."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer
     from fastnn.schedules import Schedule
 
-ALL_ROWS = "all"  # as a batch size: None is an option that was not given
-FULL_BATCH = ("rprop", "lbfgs", "levenberg_marquardt")  # optimizers that want all rows in every update
+ALL_ROWS = "all"  # a batch size; None means that the option was not given
+FULL_BATCH = ("rprop", "lbfgs", "levenberg_marquardt")  # optimizers that need all rows in every update
 
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of ``fit`` but the rows."""
+    """Return the arguments of ``fit`` except the rows."""
     import fastnn
 
     stopping = None if options.patience is None else fastnn.EarlyStopping(patience=options.patience)
@@ -33,7 +33,7 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def optimizer(options: argparse.Namespace) -> Optimizer:
-    """The optimizer that was asked for; ValueError for options that it has no use for."""
+    """Return the optimizer that was asked for; ValueError for options that it does not have."""
     from fastnn.checks import choice
     from fastnn.optimizers import OPTIMIZERS
 
@@ -63,7 +63,7 @@ def optimizer(options: argparse.Namespace) -> Optimizer:
 
 
 def schedule(name: str, rate: float, epochs: int) -> Schedule:
-    """A schedule that begins at a rate (one_cycle and warm_up: rises to it) and makes sense for so many epochs."""
+    """Return a schedule for that many epochs that begins at a rate (one_cycle and warm_up: rises to it)."""
     from fastnn import schedules
     from fastnn.checks import choice, real_number
 

@@ -1,7 +1,7 @@
-"""Model files of the command line: a network's file, with the names of columns and classes as one more member.
+"""Model files of the command line: a network file with the names of columns and classes as an additional member.
 
-``fastnn.load`` reads such a file like any other: it looks at the network's members only. Scaling is not kept
-beside the network, but folded into its weights.
+``fastnn.load`` reads such a file like any other: it reads the network's members only. Scaling is not stored
+separately, but folded into the network's weights.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
     from fastnn import Sequential
 
 MEMBER = "table.json"
-MOST_BYTES = 1 << 24  # names of 16 bytes for a million columns; no file is believed to need more
+MOST_BYTES = 1 << 24  # the most that is read of the names: 16 bytes for each of a million columns
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Names:
-    """What the inputs and outputs of a network are called in a table."""
+    """The names of a network's inputs and outputs in a table."""
 
     columns: list[str]
     target: str
     classes: list[str] | None  # None: the output is a number
 
     def classes_of(self, outputs: Array) -> npt.NDArray[np.intp]:
-        """The number of each row's class, from outputs (n, K), or (n, 1) for two classes."""
+        """Return the number of each row's class (n,), from outputs (n, K), or (n, 1) for two classes."""
         if outputs.shape[1] == 1:
             return (outputs[:, 0] > 0.5).astype(np.intp)
         largest: npt.NDArray[np.intp] = outputs.argmax(axis=1)
         return largest
 
     def predictions(self, outputs: Array) -> Any:
-        """(n,) what belongs in the target's column, from outputs (n, K)."""
+        """Return the values (n,) for the target's column, from outputs (n, K)."""
         if self.classes is None:
             return outputs[:, 0]
         return [self.classes[i] for i in self.classes_of(outputs)]
 
 
 def refuse_unwritable(path: str | None, option: str, *read: str) -> None:
-    """OSError for a file that cannot be written, ValueError for one that is read too; None is none."""
+    """Raise OSError if a file cannot be written, ValueError if it is also read. Does nothing if path is None."""
     if path is None:
         return
     files.refuse_unwritable(path)
@@ -60,7 +60,7 @@ def refuse_unwritable(path: str | None, option: str, *read: str) -> None:
 
 
 def save(net: Sequential, path: str, names: Names | None) -> None:
-    """Write a network, and the names that belong to it if there are any; whole or not at all."""
+    """Write a network, and its names if there are any, either completely or not at all."""
     with files.replacing(path) as part:
         net.save(part)
         if names is not None:
@@ -69,14 +69,14 @@ def save(net: Sequential, path: str, names: Names | None) -> None:
 
 
 def load(path: str) -> tuple[Sequential, Names | None]:
-    """Read a network, and the names that belong to it if it was trained on a table.
+    """Read a network, and its names if it was trained on a table, else None.
 
     Raises
     ------
     OSError
-        If there is no such file, or it cannot be read.
+        If the file does not exist or cannot be read.
     ValueError
-        If it is broken, of another program, or of a later version.
+        If the file is broken, or was written by another program or a later version.
     """
     import fastnn
 
@@ -93,7 +93,7 @@ def load(path: str) -> tuple[Sequential, Names | None]:
 
 
 def _names(text: bytes) -> Names | None:
-    """The names in JSON, if that is what it holds."""
+    """Return the names in a JSON text; None if it holds something else."""
     found = json.loads(text)
     if not isinstance(found, dict):
         return None

@@ -1,4 +1,4 @@
-"""Options that commands share: how they are read, and what is said of values that are none."""
+"""The shared option parser of the commands: types of options, and errors for invalid values."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and that takes no abbreviated options."""
+    """An argument parser with one-line errors that accepts no abbreviated options."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **settings})
 
     def error(self, message: str) -> NoReturn:
-        """Leave with status 2."""
+        """Print the message and exit with status 2."""
         self.exit(2, f'fastnn: {message}. "{self.prog} --help" tells what there is\n')
 
 
 class Names:
-    """The names in one of fastnn's tables, looked up when they are shown."""
+    """The names in one of fastnn's tables, which is imported only when they are shown."""
 
     def __init__(self, module: str, table: str, wanted: Callable[[Any], bool] = lambda entry: True) -> None:
         self._module, self._table, self._wanted = module, table, wanted
@@ -34,17 +34,17 @@ class Names:
 
 
 def with_names(option: argparse.Action, names: Names) -> None:
-    """Let the help of an option say ``%(names)s``."""
+    """Make ``%(names)s`` available in the help of an option."""
     vars(option)["names"] = names
 
 
 def formatter(prog: str) -> argparse.HelpFormatter:
-    """Help that keeps the lines of its examples."""
+    """Return a help formatter that keeps the line breaks of examples."""
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28)
 
 
 def positive(text: str) -> int:
-    """A whole number above 0."""
+    """Parse a whole number above 0."""
     number = whole(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is too small; a whole number from 1 on is needed")
@@ -52,7 +52,7 @@ def positive(text: str) -> int:
 
 
 def whole(text: str) -> int:
-    """A whole number."""
+    """Parse a whole number."""
     try:
         return int(text)
     except ValueError:
@@ -60,7 +60,7 @@ def whole(text: str) -> int:
 
 
 def real(text: str) -> float:
-    """A number."""
+    """Parse a number."""
     try:
         return float(text)
     except ValueError:
@@ -68,7 +68,7 @@ def real(text: str) -> float:
 
 
 def wholes(text: str) -> list[int]:
-    """Whole numbers, separated by commas."""
+    """Parse whole numbers, separated by commas."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
@@ -77,7 +77,7 @@ def wholes(text: str) -> list[int]:
 
 
 def rows(text: str) -> int | str:
-    """A number of rows, or the word "all"."""
+    """Parse a number of rows, or the word "all"."""
     if text == "all":
         return text
     try:
@@ -88,10 +88,10 @@ def rows(text: str) -> int | str:
 
 
 def names(text: str) -> list[str]:
-    """Names, separated by commas; a name that has commas itself stands in double quotes."""
+    """Parse names, separated by commas; a name that contains commas stands in double quotes."""
     return next(csv.reader([text], skipinitialspace=True), [])
 
 
 def dtypes(name: str | None) -> tuple[str, ...]:
-    """The types of numbers that a command goes through."""
+    """Return the dtypes that a command runs with: the given one, or both."""
     return ("float64", "float32") if name is None else (name,)

@@ -1,4 +1,4 @@
-"""An output that may end before the program does."""
+"""An output stream that may fail before the program ends."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class Output:
-    """A stream, or none, as it was, until writing to it fails; what is written from then on is dropped.
+    """Wraps a stream, or None; once writing to it fails, all further output is dropped.
 
     Attributes
     ----------
-    error : why it failed, or None.
+    error : the exception when it failed, or None.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -18,12 +18,12 @@ class Output:
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write, if that can still be done."""
+        """Write a text if the stream has not failed."""
         self._do("write", text)
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what has been written, if that can still be done."""
+        """Flush the stream if it has not failed."""
         self._do("flush")
 
     def _do(self, action: str, *arguments: str) -> None:

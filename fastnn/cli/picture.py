@@ -1,4 +1,4 @@
-"""A function of two variables, as a picture made of characters."""
+"""Pictures of functions of two variables, made of characters."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-# Shades from 0 to 1, and the frame: corners, horizontal, vertical.
+# Shades from 0 to 1, then the frame's corners, horizontal and vertical lines.
 UNICODE = " ░▒▓█", "┌┐└┘", "─", "│"
 ASCII = " .:-=+*#%@", "++++", "-", "|"
 COLUMNS = 48  # a character is about twice as high as wide, so half as many rows make a square
 
 
 def picture(function: Callable[[Array], Array], *, most: float = 2.0, plain: bool | None = None) -> str:
-    r"""The values of a function over the square [-most, most]²: x to the right, y up.
+    r"""Draw the values of a function over the square [-most, most]²: x to the right, y up.
 
     Parameters
     ----------
-    function : takes points (n, 2) and returns values (n,); what is outside 0 to 1 is drawn like 0 or 1.
+    function : takes points (n, 2) and returns values (n,); values outside of 0 to 1 are drawn like 0 or 1.
     most : half the side of the square.
-    plain : whether to draw with ASCII alone; without it, if stdout cannot take more.
+    plain : whether to draw with ASCII only; None does so if stdout's encoding lacks the other characters.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``fastnn predict``: what a saved network says of a table."""
+"""``fastnn predict``: predictions of a saved network for a table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ are left aside. If the target is among them, stderr tells how good it is.
 
 
 def add(commands: Commands) -> None:
-    """Declare the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "predict",
         help="predict with a saved network",
@@ -44,12 +44,12 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict as asked; the exit status."""
+    """Predict, write the predictions, and return the exit status."""
     model.refuse_unwritable(options.output, "--output", options.model, options.data)
     net, names = model.load(options.model)
     data = table.Table(options.data, options.separator)
     predictions: dict[str, Any]
-    if names is None:  # a network that was saved elsewhere takes all columns, as they come
+    if names is None:  # a network that was not saved by this program takes all columns, in their order
         data.need_names()
         if len(data.columns) != net.inputs:
             raise ValueError(
@@ -71,14 +71,14 @@ def run(options: argparse.Namespace) -> int:
         print(end="", flush=True)
         try:
             said = quality(names, outputs, _known(names, data), f"the rows of {data.path}")
-        except ValueError as error:  # what the target is, is not needed for predictions
+        except ValueError as error:  # predictions do not need the target
             said = f"fastnn: how good that is cannot be told: {error}"
         print(said, file=sys.stderr)
     return 0
 
 
 def _known(names: model.Names, data: table.Table) -> Any:
-    """What the table says of the target (n,): numbers, or numbers of classes, -1 for one that is not known."""
+    """Return the target's column (n,): numbers, or numbers of classes, -1 for an unknown class."""
     if names.classes is None:
         return data.numbers(names.target)
     number_of = {name: number for number, name in enumerate(names.classes)}

@@ -1,4 +1,4 @@
-"""The program: which command runs, and what becomes of everything that goes wrong in it."""
+"""The main program: runs a command, and turns all errors into messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fastnn._version import __version__
 from fastnn.cli import bench, predict, train, validate, warmup
 from fastnn.cli.options import Parser, formatter
 
-# What shells report for a program that was ended by Ctrl-C, and by a reader that went away.
+# The exit statuses of shells for programs ended by Ctrl-C, and by a closed pipe.
 INTERRUPTED, PIPE_CLOSED = 130, 141
-USER_ERROR = 2  # argparse's
+USER_ERROR = 2  # the same as argparse's
 
 EXAMPLES = """\
 examples:
@@ -31,7 +31,7 @@ examples:
 
 
 def make_parser() -> Parser:
-    """The parser of the whole command line."""
+    """Return the parser of the whole command line."""
     parser = Parser(
         prog="fastnn",
         description="Trains small neural networks on a CPU, fast, and checks itself against plain Python.",
@@ -46,14 +46,14 @@ def make_parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status.
+    """Run the command line and return the exit status.
 
-    0: done. 1: training diverged, or a validation failed. 2: something wrong was asked for, which stderr tells
-    in a sentence. 130: Ctrl-C. 141: whoever read the output closed it.
+    0: done. 1: training diverged, or a validation failed. 2: a user error, which is explained on stderr in a
+    sentence. 130: Ctrl-C. 141: the reader of the output closed it.
     """
     parser = make_parser()
     options, unknown = parser.parse_known_args(arguments)
-    if unknown:  # argparse would point to the help of the whole program
+    if unknown:  # argparse's own error would refer to the help of the whole program
         parser.exit(
             USER_ERROR,
             f'fastnn: there is no {unknown[0]}; "fastnn {options.command} --help" tells what there is\n',
@@ -62,11 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _warnings_as_sentences():
             status: int = options.run(options)
-            print(end="", flush=True)  # here, where a closed pipe can still be handled
+            print(end="", flush=True)  # flush here, where a closed pipe can still be handled
             return status
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         _give_up_output()
         return PIPE_CLOSED
     except OSError as error:
@@ -84,7 +84,7 @@ def _say(message: str, status: int) -> int:
 
 
 def _give_up_output() -> None:
-    """Drop what is left of the output if it cannot be written: Python's last flush must not fail on it."""
+    """Drop the rest of the output if it cannot be written, so that Python's final flush does not fail."""
     try:
         print(end="", flush=True)
     except OSError:
@@ -92,14 +92,14 @@ def _give_up_output() -> None:
 
 
 def _of_file(error: OSError) -> str:
-    """The sentence without "[Errno 2]"."""
+    """Return the message of an OSError without "[Errno 2]"."""
     if error.filename is None or error.strerror is None:
         return str(error)
     return f"{os.fspath(error.filename)}: {error.strerror}"
 
 
 def _let_every_character_through(*streams: TextIO) -> None:
-    """Names in tables may have letters that a terminal's encoding has not; they are shown as escapes."""
+    """Make streams show characters that their encoding lacks, as in names of tables, as escapes."""
     for stream in streams:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -108,7 +108,7 @@ def _let_every_character_through(*streams: TextIO) -> None:
 
 @contextmanager
 def _warnings_as_sentences() -> Iterator[None]:
-    """Show fastnn's RuntimeWarnings like errors: without the place in the code they come from."""
+    """Show fastnn's RuntimeWarnings like errors, without their place in the code."""
     with warnings.catch_warnings():
         show = warnings.showwarning
 

@@ -1,4 +1,4 @@
-"""Columns of mean 0 and deviation 1, and networks that were trained on them made into ones that take any."""
+"""Scaling of columns to mean 0 and deviation 1, which is folded into the weights of a trained network."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 Doubles = npt.NDArray[np.float64]
 
-ROOM_FOR_WEIGHTS = 1e-6  # of the greatest number: what weights, once scaling is folded into them, are below
+ROOM_FOR_WEIGHTS = 1e-6  # the bound on weights with folded-in scaling, as a share of the dtype's greatest number
 
 
 class Scale:
     """Mean and deviation of each column of numbers (n,) or (n, columns), for a network of a dtype.
 
-    ValueError for columns so large or small that a network that takes them as they are might not hold its weights.
+    ValueError if columns are so large or small that the weights with folded-in scaling might overflow.
     """
 
     def __init__(self, values: Doubles, dtype: np.dtype[Any]) -> None:
@@ -32,7 +32,7 @@ class Scale:
                 f"the table holds {greatest:g}, which is too large to be scaled for {dtype}; divide such columns "
                 "by some power of 10"
             )
-        # A column that is constant (up to the rounding of its mean) becomes 0, and weighs 0 once it is folded.
+        # A column that is constant (up to the rounding of its mean) becomes 0, and its folded weights become 0.
         self.deviation: Any = np.where(deviation <= 1e-12 * np.abs(self.mean), np.inf, deviation)
         least = float(np.min(self.deviation))
         if least < 1.0 / most:
@@ -42,18 +42,18 @@ class Scale:
             )
 
     def scaled(self, values: Doubles) -> Doubles:
-        """(x - mean)/deviation."""
+        """Return scaled values, (x - mean)/deviation."""
         scaled: Doubles = (values - self.mean) / self.deviation
         return scaled
 
     def unscaled(self, values: Doubles) -> Doubles:
-        """What would be scaled to these values."""
+        """Return the values that would be scaled to these; the inverse of ``scaled``."""
         unscaled: Doubles = values * self.deviation + self.mean
         return unscaled
 
 
 def fold_inputs(net: Sequential, scale: Scale) -> None:
-    """Make a network that takes (x - m)/d one that takes x: Σ w (x - m)/d + b = Σ (w/d) x + (b - Σ (w/d) m)."""
+    """Turn a network of inputs (x - m)/d into one of inputs x: Σ w (x - m)/d + b = Σ (w/d) x + (b - Σ (w/d) m)."""
     from fastnn import Dense
 
     layer = net.layers[0]
@@ -64,7 +64,7 @@ def fold_inputs(net: Sequential, scale: Scale) -> None:
 
 
 def fold_outputs(net: Sequential, scale: Scale) -> None:
-    """Make a network with identity outputs that predicts (t - m)/d one that predicts t: d (Σ w x + b) + m."""
+    """Turn a network with identity outputs that predicts (t - m)/d into one that predicts t: d (Σ w x + b) + m."""
     from fastnn import Dense
 
     layer = net.layers[-1]

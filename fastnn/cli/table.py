@@ -1,4 +1,4 @@
-"""Tables from files: what is read, and what is refused with the column's name and the row."""
+"""Tables from files: reads columns, or raises errors with the column's name and the row."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fastnn.cli.words import count, some
 
 Doubles = npt.NDArray[np.float64]
 
-MOST_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are taken for amounts, not for names
+MOST_CLASSES_OF_NUMBERS = 20  # whole numbers with more different values than this are not taken for classes
 
 
 class Table:
-    """A file's columns, with rows counted from 1 below the line of names."""
+    """The columns of a file; messages count rows from 1 below the line of names."""
 
     def __init__(self, path: str, separator: str | None = None) -> None:
         self.path = path
@@ -50,7 +50,7 @@ class Table:
             raise ValueError(f"{path} is broken: it could not be unpacked to its end") from None
         names = [str(name).strip() for name in self.frame.columns]
         self.frame.columns = names
-        if any(re.fullmatch(r".*\.\d+", name) for name in names):  # so pandas names what is there twice
+        if any(re.fullmatch(r".*\.\d+", name) for name in names):  # pandas renames duplicate columns like this
             names = [name.strip() for name in _first_line(path, separator)] or names
         twice = [name for i, name in enumerate(names) if name and name in names[:i]]
         if twice:
@@ -60,11 +60,11 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """The names."""
+        """The names of the columns."""
         return list(self.frame.columns)
 
     def need(self, names: Sequence[str]) -> None:
-        """ValueError if one of the columns is not there."""
+        """Raise ValueError if one of the columns is missing."""
         missing = [repr(name) for name in names if name not in self.columns]
         if not missing:
             return
@@ -73,17 +73,17 @@ class Table:
         raise ValueError(f"{self.path} has no column {some(missing)}; it has {known}{hint}")
 
     def need_names(self) -> None:
-        """ValueError if the line of names holds numbers: then it is the first row, and nothing has a name."""
+        """Raise ValueError if the line of names holds numbers: then it is the first row, and names are missing."""
         if all(_is_number(name) for name in self.columns):
             raise ValueError(f"the first line of {self.path} holds numbers; a line of column names is needed")
 
     def inputs(self, names: Sequence[str], hint: str = "") -> Doubles:
-        """Columns of numbers as (rows, columns); ValueError that says which of them hold anything else."""
+        """Return columns of finite numbers as (rows, columns); ValueError names those that hold anything else."""
         found, errors = [], {}
         for name in names:
             try:
                 found.append(self.numbers(name, hint))
-            except ValueError as error:  # noqa: PERF203 - all of them are to be told of
+            except ValueError as error:  # noqa: PERF203 - the message names all of them
                 errors[name] = error
         if errors:
             first, *others = errors
@@ -92,7 +92,7 @@ class Table:
         return np.stack(found, axis=1)
 
     def numbers(self, name: str, hint: str = "") -> Doubles:
-        """A column of finite numbers (rows,); ValueError if it holds anything else."""
+        """Return a column of finite numbers (rows,); ValueError if it holds anything else."""
         self._refuse_gaps(name, hint)
         try:
             numbers = np.array(self.frame[name], np.float64)
@@ -109,7 +109,7 @@ class Table:
         return numbers
 
     def classes(self, name: str) -> tuple[list[str], npt.NDArray[np.intp]]:
-        """The names of a column's classes in order, and the number of each row's class (rows,)."""
+        """Return the names of a column's classes in order, and the number of each row's class (rows,)."""
         self._refuse_gaps(name)
         values = self.frame[name].unique()
         in_order = [_class_name(value) for value in sorted(values, key=str if self._is_text(name) else None)]
@@ -117,11 +117,11 @@ class Table:
         return in_order, np.array([number_of[text] for text in self.class_names(name)], np.intp)
 
     def class_names(self, name: str) -> list[str]:
-        """A column as names of classes (rows,)."""
+        """Return a column as names of classes (rows,)."""
         return [_class_name(value) for value in self.frame[name]]
 
     def looks_like_classes(self, name: str) -> bool:
-        """Whether a column holds text, truths, or a few different whole numbers."""
+        """Whether a column holds text, booleans, or a few different whole numbers."""
         kind = self._kind(name)
         few = kind in "iu" and self.frame[name].nunique() <= MOST_CLASSES_OF_NUMBERS
         return self._is_text(name) or kind == "b" or few
@@ -131,7 +131,7 @@ class Table:
         return bool(self.frame[name].isna().any())
 
     def _kind(self, name: str) -> str:
-        """Of the column's dtype, as NumPy abbreviates it; "O" for all that NumPy does not have."""
+        """Return the kind of a column's dtype, as NumPy abbreviates it; "O" for dtypes unknown to NumPy."""
         return getattr(self.frame[name].dtype, "kind", "O")
 
     def _is_text(self, name: str) -> bool:
@@ -147,14 +147,14 @@ class Table:
             )
 
     def _first_text(self, name: str) -> tuple[str, int]:
-        """The first value of a column that is no number, and its row."""
+        """Return the first value of a column that is not a number, and its row."""
         values = self.frame[name]
         row = int(np.argmax(np.array(_pandas().to_numeric(values, errors="coerce").isna())))
         return str(values.iloc[row]), row + 1
 
 
 def _first_line(path: str, separator: str) -> list[str]:
-    """The columns' names as they stand there; none if that, as of a pipe, can be read only once."""
+    """Return the column names as they are in the file; none if it can be read only once, like a pipe."""
     if not Path(path).is_file():
         return []
     line = _pandas().read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
@@ -180,12 +180,12 @@ def _is_number(text: str) -> bool:
 
 
 def _class_name(value: Any) -> str:
-    """The same for 2 and 2.0: whole numbers become the latter where another row is empty or has a fraction."""
+    """Return a class's name, the same for 2 and 2.0: 2 is read as 2.0 if other rows are empty or fractions."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _pandas() -> Any:
-    """The package; imported where there is a table to read, since that takes half a second."""
+    """Import pandas, only when there is a table to read, since that takes half a second."""
     try:
         return importlib.import_module("pandas")
     except ImportError:

@@ -1,4 +1,4 @@
-"""Training on a table."""
+"""``fastnn train FILE``: training on a table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-# What is taken where nothing is said: what learns steadily from a few hundred rows or more when they are scaled.
+# Defaults of the options: they learn steadily from a few hundred scaled rows or more.
 DEFAULTS: dict[str, Any] = {
     "hidden": [16],
     "activation": "tanh",
@@ -33,13 +33,13 @@ DEFAULTS: dict[str, Any] = {
 }
 OUTPUT_OF_CLASSES = {"binary_cross_entropy": "sigmoid", "cross_entropy": "softmax", "focal": "sigmoid"}
 SOFTMAXES = ("softmax", "log_softmax")
-FEWEST_NUMBERED = 10  # rows, from which on a column 1, 2, 3, … is no accident
-MOST_MOVED = 0.01  # by folding the scaling into the network: of the target's deviation, or of a class's share
-MOST_CLASSES_ALL_DIFFERENT = 20  # more values than this, and no two rows alike: names of rows, not of classes
+FEWEST_NUMBERED = 10  # a column 1, 2, 3, … of so many rows is no accident
+MOST_MOVED = 0.01  # how much folding may change predictions: a share of the target's deviation, or a class's share
+MOST_CLASSES_ALL_DIFFERENT = 20  # more values than this, all different, are names of rows, not of classes
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and tell how well the rows are known now; the exit status."""
+    """Train, print how good the predictions are, and return the exit status."""
     if options.density is not None:
         raise ValueError("--density is for the circle; a table has the rows that it has")
     if not Path(options.data).exists():
@@ -67,14 +67,13 @@ def run(options: argparse.Namespace) -> int:
     one_output = classes is None or (options.loss != "cross_entropy" and options.output not in SOFTMAXES)
     net = job.network(options, len(columns), 1 if one_output or classes is None else len(classes))
 
-    # Outputs of other activations are bound to a range that scaled targets need not have; targets of hinge are
-    # signs.
+    # Other activations have a range that scaled targets may exceed, and hinge's targets are signs.
     scales_target = options.scale and classes is None and options.output == "identity" and options.loss != "hinge"
     X, t = rows, y
     if options.loss == "focal" and not one_output and classes is not None:
-        t = np.eye(len(classes))[y]  # it takes shares, not labels
+        t = np.eye(len(classes))[y]  # shares instead of labels
     aside = _rows_aside(options, net, X, t)
-    if options.scale:  # by the rows that it is trained on: of the others it is to know nothing
+    if options.scale:  # mean and deviation of the training rows alone: the others are to judge
         of_inputs = scaling.Scale(rows[~aside], net.dtype)
         X = of_inputs.scaled(rows)
         which = "inputs and target" if scales_target else "inputs"
@@ -107,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _rows_aside(options: argparse.Namespace, net: Sequential, X: Array, t: Array) -> npt.NDArray[np.bool_]:
-    """(n,) which rows are set apart for validation, as ``validation_split`` would."""
+    """Return which rows (n,) are set apart for validation, the same that ``validation_split`` would."""
     if options.validation_split is None:
         return np.zeros(len(X), bool)
     from fastnn import splits
@@ -118,7 +117,7 @@ def _rows_aside(options: argparse.Namespace, net: Sequential, X: Array, t: Array
 
 
 def _remark_on_numbering(columns: list[str], rows: Array) -> list[str]:
-    """A line, if a column only numbers the rows."""
+    """Return a line about a column that only numbers the rows, if there is one."""
     steps = np.arange(len(rows))
     numbering = [name for name, column in zip(columns, rows.T, strict=True) if (column - column[0] == steps).all()]
     if len(rows) < FEWEST_NUMBERED or not numbering:
@@ -129,7 +128,7 @@ def _remark_on_numbering(columns: list[str], rows: Array) -> list[str]:
 
 
 def _remark_on_digits(options: argparse.Namespace, outputs: Array, scaled: Array, deviation: float) -> None:
-    """Say so if predictions from the columns as they are have moved away from those from scaled ones."""
+    """Print a remark if predictions from unscaled columns differ from those from scaled ones."""
     with np.errstate(invalid="ignore"):
         moved = float(np.abs(outputs - scaled).max())
     if not moved <= MOST_MOVED * deviation:
@@ -141,12 +140,12 @@ def _remark_on_digits(options: argparse.Namespace, outputs: Array, scaled: Array
 
 
 def _with_names(text: str, columns: list[str]) -> str:
-    """A text that speaks of columns of X, with their names."""
+    """Return a text with the names of columns in place of ``X[:, 0]`` and the like."""
     return re.sub(r"X\[:, (\d+)\]", lambda found: repr(columns[int(found[1])]), text)
 
 
 def _target(options: argparse.Namespace, data: Table) -> tuple[list[str] | None, Array]:
-    """(names of classes or None, numbers or numbers of classes (n,)); settle loss and output to suit them."""
+    """Return names of classes or None, and numbers or numbers of classes (n,); choose loss and output for them."""
     name, loss, output = options.target, options.loss, options.output
     if loss is not None:
         as_classes = loss in OUTPUT_OF_CLASSES
@@ -186,14 +185,14 @@ def _target(options: argparse.Namespace, data: Table) -> tuple[list[str] | None,
 
 
 def _natural_output(loss: str) -> str:
-    """The activation that suits a loss best; an unknown one is refused where the network is trained."""
+    """Return the activation that suits a loss best; an unknown loss is refused later, by ``fit``."""
     from fastnn.loss_kinds import LOSSES
 
     return LOSSES[loss].natural if loss in LOSSES else "identity"
 
 
 def quality(names: model.Names, outputs: Array, y: Array, which: str) -> str:
-    """How good outputs (n, K) are, in a line; y (n,) holds numbers, or numbers of classes."""
+    """Return a line about how good outputs (n, K) are; y (n,) holds numbers, or numbers of classes."""
     if names.classes is not None:
         right = np.mean(names.classes_of(outputs) == y)
         return f"Accuracy  {100 * right:.1f} % of {which} are in the right class"

@@ -1,4 +1,4 @@
-"""``fastnn train``: its options, and which of its two jobs they are for."""
+"""``fastnn train``: its options, and the choice between its two jobs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ binary_cross_entropy; more: softmax and cross_entropy), other numbers are
 predicted as numbers (identity and mse). --loss and --output choose otherwise.
 """
 
-# Looked up when help is printed: what they are in takes its time to be imported.
+# Looked up only when help is printed, since importing their modules takes time.
 ACTIVATIONS = Names("activations", "ACTIVATIONS", lambda activation: activation.hidden)
 LOSSES = Names("loss_kinds", "LOSSES")
 INITIALIZERS = Names("initializers", "INITIALIZERS")
@@ -37,7 +37,7 @@ SCHEDULES = "step, exponential, cosine, cosine_restarts, inverse_scaling, one_cy
 
 
 def add(commands: Commands) -> None:
-    """Declare the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "train",
         help="train a network on the circle or on a table",
@@ -164,13 +164,13 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train as asked; the exit status."""
+    """Train on the circle or on a table, and return the exit status."""
     of_circle = options.data == "circle"
     model.refuse_unwritable(options.save, "--save", *([] if of_circle else [options.data]))
     job_of_it = circle.run if of_circle else tabular.run
     if options.save is None:
         return job_of_it(options)
-    # Whoever reads the output may close it, or its disk may be full: the network is saved all the same.
+    # The network is saved even if the reader of the output closes it, or its disk is full.
     output = Output(sys.stdout)
     with redirect_stdout(cast(TextIO, output)):
         status = job_of_it(options)

@@ -1,4 +1,4 @@
-"""``fastnn validate``: fastnn beside plain Python, on this machine."""
+"""``fastnn validate``: compares fastnn with plain Python on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ gradient of a single step.
 
 
 def add(commands: Commands) -> None:
-    """Declare the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "validate",
         help="check the numbers against plain Python",
@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare everything; the exit status."""
+    """Compare all configurations, and return the exit status."""
     from fastnn.validation import CASES, compare
 
     start = time.perf_counter()
@@ -57,5 +57,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _beside(deviation: float, bound: float) -> str:
-    """1.2e-15 < 1e-09."""
+    """Return a deviation with its bound, like "1.2e-15 < 1e-09"."""
     return f"{deviation:7.1e} {'<' if deviation <= bound else '>'} {bound:5.0e}"

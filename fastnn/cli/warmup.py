@@ -1,4 +1,4 @@
-"""``fastnn warmup``: compile now what would be compiled at the first use."""
+"""``fastnn warmup``: compiles in advance what would be compiled at the first use."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ for this kind of processor. The folder can be chosen with NUMBA_CACHE_DIR.
 """
 
 DTYPES = ("float64", "float32")
-LOOPS, PARTS = "training and prediction", "common parts"  # the longer first, so that no process waits for it alone
+LOOPS, PARTS = "training and prediction", "common parts"  # the longer first, so that it does not finish last
 
-# What most networks are made of; the rest is compiled when it is first used.
+# The parts of most networks; all others are compiled when they are first used.
 COMMON_ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softmax")
 COMMON_LOSSES = ("mse", "half_sse", "cross_entropy", "binary_cross_entropy")
 COMMON_OPTIMIZERS = ("sgd", "adam")
@@ -38,7 +38,7 @@ COMMON_METRICS = ("accuracy", "mae", "r2")
 
 
 def add(commands: Commands) -> None:
-    """Declare the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "warmup",
         help="compile ahead",
@@ -53,17 +53,17 @@ def add(commands: Commands) -> None:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of one piece of the work."""
+    """The result of one piece of the work."""
 
     kind: str
     dtype: str
     seconds: float
-    compiled: int  # how many functions; 0: all were on disk
-    warning: str  # "": none
+    compiled: int  # the number of functions; 0 if all were on disk
+    warning: str  # "" if there was none
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compile or load; the exit status."""
+    """Compile or load, and return the exit status."""
     import numba
 
     from fastnn import compiled, threads
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _all(wanted: list[tuple[str, str]], processes: int) -> list[Done]:
-    """In processes, since each compiles with one thread at a time; a line for what is done."""
+    """Compile all in several processes, since each can use one thread only; print a line for each result."""
     found = []
     others = active_children()
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
@@ -106,14 +106,14 @@ def _all(wanted: list[tuple[str, str]], processes: int) -> list[Done]:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
                 if process not in others:
-                    process.terminate()  # by itself it would compile to the end first
+                    process.terminate()  # otherwise it would first compile to the end
             raise
     return found
 
 
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """Until the end, and for good from processes that begin meanwhile: it is this one that ends them."""
+    """Block Ctrl-C meanwhile; processes that are started here stay deaf to it, and this process ends them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -125,11 +125,11 @@ def _ctrl_c_held_back() -> Iterator[None]:
 
 
 def prepare(kind: str, dtype: str) -> Done:
-    """Compile or load all of a kind, in a process that does nothing else."""
+    """Compile or load everything of one kind, in a process of its own."""
     from numba.core import event
 
     start = time.perf_counter()
-    # Whoever warms up knows that it compiles; what went wrong is told at the end.
+    # Notices about compiling are not needed here; warnings are printed at the end.
     with (
         redirect_stderr(io.StringIO()),
         warnings.catch_warnings(record=True) as caught,
