@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from bench.descent import Descent
-from bench.minibatch_rivals import SKLEARN_ADAM, fused_adam, jax_adam, jax_start, torch_threads
+from bench.minibatch_rivals import SKLEARN_ADAM, fused_adam, jax_adam, jax_start
+from bench.rivals import torch_threads
 
 ONE_VECTOR = 10_000  # parameters; with more JAX is faster layer by layer
 

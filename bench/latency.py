@@ -22,7 +22,7 @@ import numpy as np
 import fastnn
 from bench.handwriting import Array, flat, glorot
 from bench.interleave import epochs_for, in_turns, median
-from bench.minibatch_rivals import torch_threads
+from bench.rivals import torch_threads
 from bench.subjects import DisagreementError
 
 SECONDS = 0.02  # of one timing: thousands of calls

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from bench.handwriting import BATCH, BETA_1, BETA_2, EPSILON, NETWORK, RATE, Digits
+from bench.rivals import torch_threads
 
 FOREVER = 10**9  # epochs without improvement that are allowed
 SKLEARN_ADAM: dict[str, Any] = {
@@ -28,19 +28,6 @@ SKLEARN_ADAM: dict[str, Any] = {
     "max_iter": 1,
     "random_state": 0,
 }
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """So many threads for PyTorch, and then as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def fused_adam(parameters: list[Any]) -> Callable[[Any], None]:

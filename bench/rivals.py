@@ -7,12 +7,26 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from bench.problems import Problem
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Give PyTorch that many threads, and afterwards as many as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Trainer:
@@ -30,10 +44,11 @@ class Trainer:
 
 
 class TorchTrainer(Trainer):
-    """PyTorch, eager, on its default number of threads.
+    """PyTorch, eager, on as many threads as it takes by default or on one.
 
     The update is one ``_foreach_add_``, a fifth to a third faster for small networks than ``optim.SGD`` with
-    ``foreach`` or without. Samples in "columns" are often faster than ``nn.Linear``'s "rows".
+    ``foreach`` or without. Samples in "columns" are often faster than ``nn.Linear``'s "rows". ``torch.compile`` of
+    the loss was tried and left out: it takes longer for up to some thousand samples and about as long for more.
     """
 
     package = "torch"
@@ -41,8 +56,10 @@ class TorchTrainer(Trainer):
     def __init__(self, problem: Problem, dtype: str, layout: str) -> None:
         import torch
 
+        order, _, threads = layout.partition(", ")
         X, y = (torch.from_numpy(values.astype(dtype)) for values in problem.data)
-        self.torch, self.problem, self.columns = torch, problem, layout == "columns"
+        self.torch, self.problem, self.columns = torch, problem, order == "columns"
+        self.threads = 1 if threads == "1 thread" else torch.get_num_threads()
         self.X = X.T.contiguous() if self.columns else X
         self.y = y.reshape(1, -1) if self.columns else y.reshape(-1, 1)
         # (out, in), as nn.Linear has it
@@ -60,6 +77,10 @@ class TorchTrainer(Trainer):
 
     def run(self, epochs: int) -> Sequence[float]:
         """As Trainer has it."""
+        with torch_threads(self.threads):
+            return self._train(epochs)
+
+    def _train(self, epochs: int) -> Sequence[float]:
         torch = self.torch
         parameters = [torch.tensor(array, requires_grad=True) for array in self.weights]
         losses = []

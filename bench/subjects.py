@@ -154,7 +154,12 @@ ONE_THREAD = "fastnn on 1 thread"
 SUBJECTS = (
     Subject("reference", "float64", ReferenceTrainer),
     *(Subject("NumPy", "float64", NumpyTrainer, layout, BOTH) for layout in ("rows", "columns")),
-    *(Subject("PyTorch", dtype, TorchTrainer, layout) for dtype in DTYPES for layout in ("rows", "columns")),
+    *(
+        Subject("PyTorch", dtype, TorchTrainer, f"{order}, {threads}")
+        for dtype in DTYPES
+        for order in ("rows", "columns")
+        for threads in ("all threads", "1 thread")
+    ),
     *(
         Subject("JAX", dtype, JaxTrainer, layout)
         for dtype in DTYPES

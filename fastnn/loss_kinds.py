@@ -103,21 +103,28 @@ class Loss:
         if len(self.settings) > 1:
             value = _for_each_level(value, outputs, name)
         found = checks.targets(value, rows, outputs, dtype, name)
-        wrong = np.zeros(found.shape, bool)
-        if self.least is not None:
-            wrong |= found < self.least
-        if self.above is not None:
-            wrong |= found <= self.above
-        if self.most is not None:
-            wrong |= found > self.most
-        if self.signs:
-            wrong |= ~np.isin(found, (-1, 0, 1))
-        if wrong.any():
-            at = tuple(int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(f"{name}[{at[0]}] is {found[at]}; targets of loss {self.name!r} are {self._accepted}")
+        self.refuse_out_of_range(found, name)
         if self.signs:
             self.refuse_mixture(bool((found == -1).any()), bool((found == 0).any()), name)
         return found
+
+    def refuse_out_of_range(self, numbers: checks.Array, name: str) -> None:
+        """Raise ValueError for a number (rows, outputs) that is no target of this loss."""
+        wrong = np.zeros(numbers.shape, bool)
+        if self.least is not None:
+            wrong |= numbers < self.least
+        if self.above is not None:
+            wrong |= numbers <= self.above
+        if self.most is not None:
+            wrong |= numbers > self.most
+        if self.signs:
+            wrong |= ~np.isin(numbers, (-1, 0, 1))
+        if wrong.any():
+            at = tuple(int(i) for i in np.argwhere(wrong)[0])
+            what = "predictions" if name == "predictions" else "targets"
+            raise ValueError(
+                f"{name}[{at[0]}] is {numbers[at]}; {what} of loss {self.name!r} are {self._accepted}"
+            )
 
     def refuse_mixture(self, minus: bool, zero: bool, name: str = "y") -> None:
         """Raise ValueError if the targets contain both -1 and 0."""

@@ -162,8 +162,8 @@ def poisson(predictions: Any, targets: Any, sample_weight: Any = None) -> float:
 
     Parameters
     ----------
-    predictions : (n, K) numbers above 0, or (K,) for one sample.
-    targets : as the predictions, 0 or more.
+    predictions : (n, K) numbers, 0 or more, or (K,) for one sample.
+    targets : as the predictions.
     sample_weight : (n,) numbers, 0 or more, or None for equal weights.
 
     Raises
@@ -526,6 +526,8 @@ def _of_predictions(loss: str | Loss, predictions: Any, targets: Any, sample_wei
     p, single = _rows(predictions)
     rows, outputs = p.shape
     known = loss_of(loss)
+    if known.of_numbers is not None:  # what activation made them is not known
+        known.refuse_out_of_range(p, "predictions")
     t = known.targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
     return _evaluate(known.of_predictions, p, t, sample_weight)
 

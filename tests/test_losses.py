@@ -44,6 +44,12 @@ def test_against_the_reference(rng, name, outputs):
     assert loss(p[0], t[0]) == pytest.approx(mean_of_twin(name, p[:1], t[:1]), rel=1e-14)
 
 
+@pytest.mark.parametrize(("loss", "wrong"), [(losses.poisson, -1.0), (losses.gamma, 0.0)])
+def test_predictions_out_of_range(loss, wrong):
+    with pytest.raises(ValueError, match=rf"predictions\[1\] is {wrong}; predictions of loss .* are "):
+        loss([[1.0], [wrong]], [[3.0], [3.0]])
+
+
 SETTINGS = {
     "huber": {"delta": 0.2},
     "quantile": {"levels": [0.1, 0.5, 0.9]},
