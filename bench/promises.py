@@ -63,7 +63,10 @@ class Promise(NamedTuple):
     def line(self) -> list[str]:
         """For a table."""
         wanted = f"{'at least' if self.at_least else 'at most'} {number(self.bound)}"
-        return [self.what, wanted, number(self.found), "held" if self.held else "**missed**"]
+        found = number(self.found)
+        if found == number(self.bound):  # the digits that tell whether it is held
+            found = f"{self.found:.4g}"
+        return [self.what, wanted, found, "held" if self.held else "**missed**"]
 
 
 def _from(bounds: Mapping[int, float], density: int) -> float | None:
@@ -216,8 +219,21 @@ def _others(results: Results) -> Iterator[Promise]:
             yield Promise(name, row["memory"] / 1e6, (2 * row["data"] + (64 << 20)) / 1e6, False)
 
 
+KINDS = (_circle, _threads, _exponential, _training, _latency, _many, _others)
+
+
 def promises(results: Results) -> str:
-    """A table of all."""
-    kinds = (_circle, _threads, _exponential, _training, _latency, _many, _others)
-    found = [promise for kind in kinds for promise in kind(results)]
+    """Return a table of all targets."""
+    return _table([promise for kind in KINDS for promise in kind(results)])
+
+
+def missed(results: Results) -> str:
+    """Return how many targets are held, and a table of the others."""
+    found = [promise for kind in KINDS for promise in kind(results)]
+    others = [promise for promise in found if not promise.held]
+    held = f"{len(found) - len(others)} of {len(found)} targets are held"
+    return f"{held}. These are missed:\n\n{_table(others)}" if others else f"{held}."
+
+
+def _table(found: list[Promise]) -> str:
     return table(["", "wanted", "measured", ""], [promise.line() for promise in found])

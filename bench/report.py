@@ -1,7 +1,7 @@
-"""Report: ``python -m bench.report`` writes the newest results into the README, and draws the plot.
+"""Report: ``python -m bench.report`` writes the newest results into README and TARGETS.md, and draws the plot.
 
-A block of the README stands between ``<!-- bench: NAME -->`` and ``<!-- bench end -->``; what is measured and
-has no block there is only printed.
+A block of a page stands between ``<!-- bench: NAME -->`` and ``<!-- bench end -->``; what is measured and has no
+block anywhere is only printed.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import plot, store
-from bench.promises import promises
+from bench.promises import missed, promises
 from bench.run_tables import RUN_BLOCKS
 from bench.store import Results
 from bench.tables import BLOCKS, OURS, best_layouts, machine, number, rows_of, table
 
-README = Path(__file__).parents[1] / "README.md"
+PAGES = Path(__file__).parents[1] / "README.md", Path(__file__).with_name("TARGETS.md")
 BLOCK = re.compile(r"(<!-- bench: ([\w-]+) -->\n).*?(<!-- bench end -->)", re.DOTALL)
 MOVE = 0.1  # what moved by less is noise of the machine
 
@@ -56,8 +56,8 @@ def blocks(results: Results, before: Results | None) -> dict[str, str]:
     """All that can be said, by name."""
     made_by = BLOCKS | RUN_BLOCKS
     measured = {name: make(results) for name, make in made_by.items() if name in results["questions"]}
-    about = {"machine": machine(results), "promises": promises(results), "moved": moved(results, before)}
-    return {**measured, **about}
+    about = {"machine": machine(results), "moved": moved(results, before)}
+    return {**measured, **about, "promises": promises(results), "missed": missed(results)}
 
 
 def written_into(text: str, found: dict[str, str]) -> str:
@@ -83,10 +83,13 @@ def main() -> None:
         print(f"## {name}\n\n{text}\n")
     if options.print:
         return
-    text = README.read_text(encoding="utf-8")
-    README.write_text(written_into(text, found), encoding="utf-8")
-    absent = set(found) - {block[2] for block in BLOCK.finditer(text)}
-    print(f"{path.name} is in {README.name}, which has no block for: {', '.join(sorted(absent)) or 'nothing'}")
+    absent = set(found)
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(written_into(text, found), encoding="utf-8")
+        absent -= {block[2] for block in BLOCK.finditer(text)}
+    names = " and ".join(page.name for page in PAGES)
+    print(f"{path.name} is in {names}, which have no block for: {', '.join(sorted(absent)) or 'nothing'}")
     if "circle" in found:
         print(f"drawn: {plot.draw(results)}")
 

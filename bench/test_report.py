@@ -78,7 +78,7 @@ def test_lost_rows_are_named(results: Results) -> None:
 def test_the_fastest_layout_is_shown(results: Results) -> None:
     """A rival appears once in a table, at its best."""
     lines = [line for line in report.blocks(results, None)["circle"].splitlines() if "PyTorch float32" in line]
-    columns = next(i for i, subject in enumerate(SUBJECTS) if subject.name == "PyTorch-float32-columns")
+    columns = next(i for i, subject in enumerate(SUBJECTS) if subject.name == "PyTorch-float32-columns, 1 thread")
     assert len(lines) == 2  # one in each network's table
     assert all(f"| {10 * (len(SUBJECTS) - columns)} (" in line for line in lines)
 
@@ -112,6 +112,17 @@ def test_promises_name_the_missed(results: Results) -> None:
     wide = [line for line in lines if "float32, at worst (density 300): times as fast as JAX" in line]
     assert (len(small), len(wide)) == (1, 1)
     assert all("**missed**" in line for line in small + wide)
+
+
+def test_the_readme_has_the_missed_promises_and_counts_the_others(results: Results) -> None:
+    """All of them stand on a page of their own."""
+    found = report.blocks(results, None)
+    every = found["promises"].splitlines()
+    lost = [line for line in every if "**missed**" in line]
+    assert lost
+    first, *lines = found["missed"].splitlines()
+    assert first == f"{len(every) - 2 - len(lost)} of {len(every) - 2} targets are held. These are missed:"
+    assert lines[-len(lost) :] == lost
 
 
 def test_bounds_of_the_circle(results: Results) -> None:

@@ -129,7 +129,7 @@ def test_cases_have_every_option():
     for name in NAMES:
         used = {option for other, options in CASES for option in options if other == name}
         all_of_them = set(inspect.signature(OPTIMIZERS[name]).parameters)
-        assert used == all_of_them - {"learning_rate", "clip_value", "clip_norm"} or name == "amsgrad"
+        assert used == all_of_them - {"learning_rate", "clip_value", "clip_norm"}
 
 
 def gradients(rng, size, updates=10):
