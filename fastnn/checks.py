@@ -145,6 +145,8 @@ def numbers_of(value: Any, name: str) -> Array:
         raise ValueError(f"{name} is an array with masked entries; fill them or leave their rows out")
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise TypeError(f"{name} is a sparse matrix; a dense array is needed: {name}.toarray()")
+    if not isinstance(value, np.ndarray):
+        _refuse_times(value, name)
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
@@ -159,6 +161,15 @@ def numbers_of(value: Any, name: str) -> Array:
     if array.dtype.kind not in NUMBER_KINDS:
         raise TypeError(f"{name} holds values of type {array.dtype}; real numbers are needed")
     return array
+
+
+def _refuse_times(value: Any, name: str) -> None:
+    """Raise TypeError for a Polars frame with columns of dates or times, which it would give as numbers."""
+    dtypes = getattr(value, "dtypes", None)
+    for dtype in dtypes if isinstance(dtypes, Iterable) else [getattr(value, "dtype", None)]:
+        is_temporal = getattr(dtype, "is_temporal", None)
+        if callable(is_temporal) and is_temporal():
+            raise TypeError(f"{name} holds values of type {dtype}; real numbers are needed")
 
 
 def _plain_numbers(array: Array, name: str) -> Array:

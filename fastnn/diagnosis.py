@@ -30,7 +30,7 @@ class Diagnosis:
     Attributes
     ----------
     rows : the number of rows that were used, without those of weight 0.
-    loss : the loss of these rows, with penalties and without dropout.
+    loss_name, loss : the loss of these rows and its name, with penalties and without dropout.
     loss_after_step : the loss after a step of gradient descent with the learning rate that was given, or None.
     explained : the share of the targets' variance that the outputs explain, 1 at best; for classes, of the
         variance of their shares. None for loss quantile, and for targets that are all the same.
@@ -40,6 +40,7 @@ class Diagnosis:
     """
 
     rows: int
+    loss_name: str
     loss: float
     loss_after_step: float | None
     explained: float | None
@@ -58,9 +59,9 @@ class Diagnosis:
                 gradient = f"{'-':>8}  {'-':>8}"
             shares = f"{_share(layer.dead):>5}  {_share(layer.saturated):>9}"
             lines.append(f"{name:<{width}}  {gradient}  {shares}  {layer.mean:>8.3g}  {layer.spread:>8.3g}")
-        total = f"loss {figure(self.loss)} of {self.rows:,} row{'s' * (self.rows != 1)}"
+        total = f"{self.loss_name} {figure(self.loss)} for {self.rows:,} row{'s' * (self.rows != 1)}"
         if self.explained is not None:
-            total += f", {percent(max(0.0, self.explained))} of the targets' variance explained"
+            total += f", {percent(max(0.0, self.explained))} of the variance explained"
         lines.append(f"{total}, gradient norm {self.gradient_norm:.1e}")
         for sentence in self.advice or ["nothing found"]:
             lines += textwrap.wrap(sentence, 79, initial_indent="- ", subsequent_indent="  ")
@@ -114,7 +115,7 @@ def diagnose(
     layer                 gradient  relative   dead  saturated      mean    spread
     layers[0]  4 sigmoid   2.4e-04   1.9e-05      -       41 %     0.417     0.438
     layers[1]  1 sigmoid   4.8e-04   1.8e-05      -       55 %     0.179      0.35
-    loss 0.00346 of 121 rows, 98 % of the targets' variance explained, gradient norm 5.3e-04
+    mse 0.00346 for 121 rows, 98 % of the variance explained, gradient norm 5.3e-04
     - nothing found
     >>> diagnose(net, 50 * X, y).advice[0].split(";")[0]
     'inputs are unscaled: X[:, 0] has mean 0 and deviation 63.2'
@@ -156,6 +157,7 @@ def _diagnosis(
     )
     return Diagnosis(
         rows=len(rows.X),
+        loss_name=problem.loss.name,
         loss=value,
         loss_after_step=after,
         explained=explained,

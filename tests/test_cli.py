@@ -944,7 +944,6 @@ def test_the_help_of_train_names_all_there_is(run):
     trainable = [name for name in ACTIVATIONS if name != "step" and not ACTIVATIONS[name].coupled]
     for names in (trainable, LOSSES, INITIALIZERS, OPTIMIZERS, METRICS):
         assert ", ".join(names) in words
-    assert list(learning.FULL_BATCH) == [name for name, kind in OPTIMIZERS.items() if kind.full_batch]
 
 
 def test_every_schedule_can_be_named():

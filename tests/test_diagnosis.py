@@ -189,7 +189,7 @@ def test_a_diagnosis_cannot_be_written_to_and_is_a_table(line):
     assert lines[0].split() == ["layer", "gradient", "relative", "dead", "saturated", "mean", "spread"]
     assert lines[1].startswith("layers[0]  3 relu")
     assert lines[2].split()[:4] == ["layers[1]", "Dropout(0.1)", "-", "-"]
-    assert lines[4].startswith(f"loss {diagnosis.loss:.3g} of 60 rows, ")
+    assert lines[4].startswith(f"mse {diagnosis.loss:.3g} for 60 rows, ")
     assert lines[5:] == ["- nothing found"]
     assert max(map(len, lines)) <= 90
     told = str(replace(diagnosis, advice=["so " * 40, "x"])).splitlines()[5:]

@@ -389,6 +389,33 @@ def test_class_weights_of_single_rows_are_refused(net):
         fastnn.fit_many([net], *rows, **given)
 
 
+class Frame:
+    """Like a table of Polars, whose own conversion makes numbers of dates."""
+
+    class Date:
+        def is_temporal(self):
+            return True
+
+        def __str__(self):
+            return "Date"
+
+    class Float64:
+        def is_temporal(self):
+            return False
+
+    def __init__(self, *dtypes):
+        self.dtypes = list(dtypes)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones((ROWS, len(self.dtypes)))
+
+
+def test_dates_of_another_library_are_no_numbers(net):
+    with pytest.raises(TypeError, match="X holds values of type Date; real numbers are needed"):
+        net.fit(Frame(Frame.Float64(), Frame.Date()), GOOD_Y)
+    net.fit(Frame(Frame.Float64(), Frame.Float64()), GOOD_Y)
+
+
 class OfAnotherLibrary:
     """Like a tensor that is needed for a gradient."""
 

@@ -28,7 +28,10 @@ def fill_in(options: argparse.Namespace, defaults: dict[str, Any]) -> None:
     suiting = dict(defaults)
     if options.optimizer != "sgd":
         suiting["learning_rate"] = None
-    if options.optimizer in learning.FULL_BATCH:
+    from fastnn.optimizers import OPTIMIZERS
+
+    kind = OPTIMIZERS.get(options.optimizer)  # an unknown one is refused where it is made
+    if kind is not None and kind.full_batch:
         suiting["batch_size"] = ALL_ROWS
     for name, value in suiting.items():
         if getattr(options, name) is None:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from fastnn.schedules import Schedule
 
 ALL_ROWS = "all"  # a batch size; None means that the option was not given
-FULL_BATCH = ("rprop", "lbfgs", "levenberg_marquardt")  # optimizers that need all rows in every update
 
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:
