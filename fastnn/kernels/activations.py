@@ -106,10 +106,9 @@ def softplus(z: Any) -> Any:
 
 @inlined
 def silu(z: Any) -> Any:
-    # From there on the sigmoid is as good as 0, but not 0.
-    none = z < (-708.0 if is_double(z) else -87.0)
-    s = select(none, 0.0, maths.sigmoid(z))
-    y = select(none, 0.0, z * s)
+    # The sigmoid stays above 0 there, and would be multiplied by z.
+    s = select(z < (-708.0 if is_double(z) else -87.0), 0.0, maths.sigmoid(z))
+    y = z * s
     return y, fma(y, 1.0 - s, s)
 
 
