@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from fastnn.own_functions import own_activation as own_activation
     from fastnn.own_functions import own_loss as own_loss
 
-# What most programs do not need is imported when it is asked for; the rest takes a twentieth of a second.
+# Names that most programs do not need are imported on first use; the others take a twentieth of a second.
 _LATER = {
     "Diagnosis": "fastnn.diagnosis",
     "Ensemble": "fastnn.ensemble",
@@ -79,7 +79,7 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        this = sys.modules[__name__]  # with it, Python says which name may be meant
+        this = sys.modules[__name__]  # with this, Python suggests the name that may be meant
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}", name=name, obj=this)
     if _LATER[name] == "fastnn":
         return importlib.import_module(f"fastnn.{name}")

@@ -1,4 +1,4 @@
-"""Memory as the kernels want it."""
+"""Arrays as the kernels need them: aligned, read-only, in whole registers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from fastnn.kernels.simd import LANES, VECTOR_BYTES
 
 
 def aligned(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Memory, holding anything, that starts where a vector register likes it to.
+    """Return uninitialized memory that is aligned for vector registers.
 
-    From ``np.empty``, for which NumPy asks for huge pages: with small ones a million samples cost a third more.
+    It comes from ``np.empty``, for which NumPy asks for huge pages: with small ones, a million samples cost a
+    third more.
     """
     memory = np.empty(count * dtype.itemsize + VECTOR_BYTES, np.uint8)
     start = -memory.ctypes.data % VECTOR_BYTES
@@ -21,10 +22,10 @@ def aligned(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A view that cannot be written to, or the array itself if it cannot be.
+    """Return a read-only view, or the array itself if it is read-only.
 
-    Compiled code knows arrays that can and that cannot be written to as two types. What it only reads
-    is always handed to it like this, so that it is compiled once.
+    To compiled code, writable and read-only arrays are two types. Arrays that it only reads are always passed like
+    this, so that it is compiled once.
     """
     if not array.flags.writeable:
         return array
@@ -34,13 +35,13 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def aligned_zeros(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Zeros that start where a vector register likes them to."""
+    """Return zeros that are aligned for vector registers."""
     zeros = aligned(count, dtype)
     zeros[:] = 0
     return zeros
 
 
 def whole_vectors(count: int, dtype: np.dtype[Any]) -> int:
-    """``count`` rounded up to whole registers."""
+    """Return ``count`` rounded up to whole registers."""
     lanes = LANES[dtype]
     return -(-count // lanes) * lanes

@@ -1,9 +1,9 @@
 """Checkpoints: files from which a fit goes on as if it had never been interrupted.
 
-A file has a header, which describes the fit, and all that the compiled loop remembers from one epoch to the next:
+A file has a header, which describes the fit, and all that the compiled loop keeps from one epoch to the next: the
 parameters, those before the last update, the best ones, the optimizer's state, sums and counters, and the record
-of the epochs so far. What is random depends on the seed and on counters only. Like networks' files they may come
-from anywhere: see ``files``.
+of the epochs so far. Randomness depends only on the seed and on counters. Like the files of networks, checkpoints
+may come from anywhere: see ``files``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fastnn.training import Fit
 
 KIND, VERSION = "checkpoint", 3
-SECONDS_BETWEEN = 30.0  # without checkpoint_every: little to lose, and a thousand times what writing takes
+SECONDS_BETWEEN = 30.0  # without checkpoint_every: little work to lose, and a thousand times what writing takes
 DIGESTS = {
     "own functions": "own activations or the own loss",
     "data": "X, y or weights",
@@ -50,7 +50,7 @@ Array = npt.NDArray[Any]
 
 
 def describe(net: Sequential, fit: Fit) -> dict[str, Any]:
-    """All of a fit that its numbers depend on, but for the epochs, as JSON gives it back."""
+    """Return all that the results of a fit depend on, except the number of epochs, as read back from JSON."""
     task, loss = fit.task, fit.problem.loss
     update = task.update
     assert update is not None
@@ -88,7 +88,7 @@ def describe(net: Sequential, fit: Fit) -> dict[str, Any]:
 
 
 def _digest(rows: Rows | Stream) -> str:
-    """The same of the same rows, whether they are in memory or read piece by piece."""
+    """Return a digest of rows, which is the same whether they are in memory or read piece by piece."""
     digests = [hashlib.sha256() for _ in range(4)]
     for piece in rows.pieces():
         for array, digest in zip((piece.X, piece.y, piece.weights, piece.labels), digests, strict=True):
@@ -99,7 +99,7 @@ def _digest(rows: Rows | Stream) -> str:
 
 
 def _differences(name: str, here: Any, there: Any) -> Iterator[str]:
-    """What differs, in words; of parts that have parts, the first of those."""
+    """Yield what differs, in words; for nested parts, only the first difference."""
     if here == there:
         return
     if isinstance(here, dict) and isinstance(there, dict) and here.keys() == there.keys():
@@ -124,7 +124,7 @@ def _shown(value: Any) -> str:
 
 
 class Resumption:
-    """A checkpoint that a fit is to go on from. Its header is read at once.
+    """A checkpoint from which a fit is resumed. Its header is read at once.
 
     Raises
     ------
@@ -140,7 +140,7 @@ class Resumption:
             self._header = _header(archive)
 
     def of_fit(self, described: dict[str, Any], epochs: int) -> Callable[[Run], None]:
-        """What puts a run where it was left; ValueError if it is of another fit, or has got further."""
+        """Return a function that restores a run; ValueError if this is of another fit, or has got further."""
         there = self._header["fit"]
         found: list[str] = []
         for name in described:
@@ -166,7 +166,7 @@ def _header(archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _restore(path: Path, described: dict[str, Any], run: Run) -> None:
-    """Put a run where it was left."""
+    """Restore a run to the state in the file."""
     with files.reading(path, KIND) as archive:
         header = _header(archive)
         if header["fit"] != described or header["epoch"] > run.task.epochs:
@@ -186,8 +186,8 @@ def _restore(path: Path, described: dict[str, Any], run: Run) -> None:
 
 
 def _arrays(run: Run, cursor: Array, epoch: int) -> dict[str, Array]:
-    """What is in a file, by name."""
-    parameters, _, previous, state, best = run.vectors  # a gradient is made anew by each batch
+    """Return the arrays of a file, by name."""
+    parameters, _, previous, state, best = run.vectors  # each batch computes its gradient anew
     record, sums = run.records
     return {
         "parameters": parameters,
@@ -211,7 +211,7 @@ def _overwrite(array: Array, archive: zipfile.ZipFile, name: str) -> None:
 
 
 def _check_counters(run: Run, cursor: Array, epoch: int) -> None:
-    """ValueError for what would make the compiled loop read or write where it should not."""
+    """Raise ValueError for counters that would make the compiled loop read or write where it should not."""
     fixed = {
         layout.EPOCH: epoch,
         layout.FIRST: 0,
@@ -231,7 +231,7 @@ def _check_counters(run: Run, cursor: Array, epoch: int) -> None:
 
 
 def _status(run: Run) -> int:
-    """How a run stands that may have more epochs now. What a callback has stopped goes on."""
+    """Return the status of a run that may now have more epochs; one that a callback stopped goes on."""
     status = int(run.cursor[layout.STATUS])
     monitor = run.task.monitor
     early = monitor is not None and run.cursor[layout.WAITED] >= monitor.patience
@@ -244,12 +244,12 @@ def _status(run: Run) -> int:
 
 
 class Checkpoints:
-    """Writes a run's state every so many epochs, or else when some time has passed; and at the end.
+    """The writer of checkpoints: every ``every`` epochs or, without that, at intervals of time; and at the end.
 
     Attributes
     ----------
-    every : epochs, or None.
-    fit : the description of the fit, before it begins.
+    every : the number of epochs from one writing to the next, or None.
+    fit : the description of the fit, set before it begins.
     """
 
     fit: dict[str, Any]
@@ -273,7 +273,7 @@ class Checkpoints:
         self._epoch = run.epochs
 
     def look(self, run: Run) -> None:
-        """Write if it is time; what can be resumed is a run between two epochs."""
+        """Write if it is time, and if the run is between two epochs: only there can it be resumed."""
         if self.every is not None:
             due = run.epochs // self.every > self._epoch // self.every
         else:
@@ -285,7 +285,7 @@ class Checkpoints:
             run.pause_after_epoch(due)
 
     def end(self, run: Run) -> None:
-        """Write, unless it ended within an epoch, as one that diverged does."""
+        """Write, unless the run ended within an epoch, as it does if it diverged."""
         if run.between_epochs and self._written != (run.epochs, run.status):
             self._write(run)
 
@@ -293,7 +293,7 @@ class Checkpoints:
         if not np.isfinite(run.vectors[0]).all():  # a trial of a line search; the accepted ones are elsewhere
             return
         cursor = run.cursor.copy()
-        cursor[layout.TO_SHUFFLE] = -1  # it is begun anew
+        cursor[layout.TO_SHUFFLE] = -1  # shuffling begins anew
         header = {
             "format": f"fastnn {KIND}",
             "version": VERSION,

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Format:
-    """What a network and its loss ask of rows."""
+    """The format in which a network and its loss need rows."""
 
     features: int
     outputs: int
@@ -31,7 +31,7 @@ class Format:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row, with a weight."""
+        """The size of one row with a weight, in bytes."""
         return (self.features + self.outputs + 1) * self.dtype.itemsize
 
 
@@ -39,8 +39,8 @@ class Format:
 class Rows:
     """Checked rows of one dtype: X (n, F), targets (n, K) of the loss, weights (n,) or None.
 
-    ``labels`` are the targets as they were given, where the loss smooths them. Rows ``in_place`` are not packed,
-    but gathered from where they are each time they are wanted.
+    ``labels`` are the targets as they were given, if the loss smooths them. Rows ``in_place`` are not packed, but
+    gathered from the given arrays each time they are needed.
     """
 
     X: Array
@@ -54,12 +54,12 @@ class Rows:
 
     @property
     def features(self) -> int:
-        """Of a row."""
+        """The number of features of a row."""
         return int(self.X.shape[1])
 
     @property
     def outputs(self) -> int:
-        """Targets of a row."""
+        """The number of targets of a row."""
         return int(self.y.shape[1])
 
     @property
@@ -69,56 +69,56 @@ class Rows:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """That of all of them."""
+        """The dtype of all these arrays."""
         return self.X.dtype
 
     @property
     def given(self) -> Array:
-        """(n, K) the targets as they were given."""
+        """The targets (n, K) as they were given."""
         return self.y if self.labels is None else self.labels
 
     def counting(self) -> Rows:
-        """Without the rows of weight 0."""
+        """Return the rows without those of weight 0."""
         if self.weights is None or self.weights.all():
             return self
         return self.chosen(self.weights > 0)
 
     def chosen(self, which: Array) -> Rows:
-        """Some of the rows, by their numbers or by a truth value for each."""
+        """Return some of the rows, chosen by their indices or by a Boolean mask."""
         weights = None if self.weights is None else self.weights[which]
         labels = None if self.labels is None else self.labels[which]
         return Rows(self.X[which], self.y[which], weights, labels)
 
     def weighted(self) -> Rows:
-        """The same rows, with a weight for each."""
+        """Return the same rows, with a weight for each."""
         weights = np.ones(len(self.X), self.dtype) if self.weights is None else self.weights
         return Rows(self.X, self.y, weights, self.labels)
 
     def part(self, first: int, stop: int) -> Rows:
-        """Those from the first up to another one, as views."""
+        """Return the rows from ``first`` up to but not including ``stop``, as views."""
         weights = None if self.weights is None else self.weights[first:stop]
         labels = None if self.labels is None else self.labels[first:stop]
         return Rows(self.X[first:stop], self.y[first:stop], weights, labels)
 
     def pieces(self) -> Iterator[Rows]:
-        """All rows, as a stream gives them bit by bit."""
+        """Yield all rows in one piece; a stream yields several."""
         yield self
 
     def packed(self, plan: Plan) -> Data:
-        """In tiles, feature by feature: what the compiled loop reads in full batch."""
+        """Return the rows in tiles, feature by feature, as the compiled loop reads them for full batches."""
         tiles = Tiles(plan, len(self), self.is_weighted)
         tiles.put(0, self)
         tiles.end(len(self))
         return tiles.data
 
     def flat(self, plan: Plan) -> Data:
-        """Row after row: what the compiled loop reads in mini-batches. Without weights, a tile of ones."""
+        """Return them row after row, as the compiled loop reads mini-batches; without weights, a tile of ones."""
         weights = np.ones(plan.tile, self.dtype) if self.weights is None else self.weights
         return self.X.reshape(-1), self.y.reshape(-1), weights
 
 
 class Tiles:
-    """Memory for ``rows`` rows in tiles, feature by feature, that stand anywhere in the data set.
+    """Memory for ``rows`` rows, from anywhere in the data set, packed in tiles feature by feature.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class Tiles:
         if weighted:
             weights = aligned_zeros(tiles * plan.stride, plan.dtype)
         else:
-            # A tile of ones, then that of the data set's last tile.
+            # A tile of ones, then the weights of the data set's last tile.
             weights = aligned_zeros(2 * plan.stride, plan.dtype)
             weights[: plan.tile] = 1
             weights[plan.stride : plan.stride + (int(plan.numbers[layout.SAMPLES]) - 1) % plan.tile + 1] = 1
@@ -157,7 +157,7 @@ class Tiles:
     def _put(self, packed: Array, at: int, values: Array) -> None:
         """Overwrite lanes of packed (tiles, columns, stride) with values (n, columns)."""
         tile, n = self._tile, len(values)
-        head = min(n, -at % tile)  # to the end of a tile that is begun
+        head = min(n, -at % tile)  # up to the end of a tile that has been begun
         whole = (n - head) // tile
         first, rest = -(-at // tile), n - head - whole * tile
         if head:
@@ -168,9 +168,9 @@ class Tiles:
             packed[first + whole, :, :rest] = values[n - rest :].T
 
     def end(self, count: int) -> None:
-        """Fill up the tile in which the last of ``count`` rows stands, with that row and weights 0.
+        """Fill up the tile that holds the last of ``count`` rows with copies of that row, of weight 0.
 
-        So padding behaves like a row of the data, and never overflows where the data does not.
+        The padding thus behaves like a row of the data, and never overflows where the data does not.
         """
         tile, rest = divmod(count, self._tile)
         if rest:
@@ -181,29 +181,29 @@ class Tiles:
 
 
 def columns_of(plan: Plan) -> tuple[int, int]:
-    """(features, outputs) of a row."""
+    """Return the numbers (features, outputs) of a row."""
     return int(plan.numbers[layout.INPUTS]), int(plan.numbers[layout.OUTPUTS])
 
 
 def rows_for(wanted: Format, X: Array, y: Any, weights: Array | None, name: str = "y") -> Rows:
-    """Rows of checked X and weights, with targets y as the loss takes them."""
+    """Return rows of checked X and weights, with the targets y as the loss takes them."""
     given = wanted.loss.targets(y, len(X), wanted.outputs, X.dtype, name)
     targets = wanted.loss.smoothed(given)
     return Rows(X, targets, weights, None if targets is given else given)
 
 
 class Kept:
-    """What is made of rows once, for as long as this is there."""
+    """A cache of what is made from rows, which lasts as long as this object."""
 
     def __init__(self) -> None:
         self._made: dict[Any, tuple[Any, Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy makes its own: the keys are ids of objects of this one."""
+        """Leave out the cache: its keys are ids of objects that a copy does not share."""
         return {**self.__dict__, "_made": {}}
 
     def once(self, make: Callable[..., T], *arguments: Any) -> T:
-        """``make(*arguments)``, made once for the same objects, or for equal ones of BY_VALUE."""
+        """Return ``make(*arguments)``, made once for the same objects, or for equal ones of the types BY_VALUE."""
         key = make, *(each if isinstance(each, BY_VALUE) else id(each) for each in arguments)
         return self._once(key, lambda: make(*arguments), arguments)
 
@@ -214,11 +214,11 @@ class Kept:
         return made
 
     def counting(self, rows: Rows) -> Rows:
-        """``rows.counting()``, made once."""
+        """Return ``rows.counting()``, made once."""
         return self.once(Rows.counting, rows)
 
     def packed(self, rows: Rows, plan: Plan) -> Data:
-        """``rows.packed(plan)``, made once for each size of tiles."""
+        """Return ``rows.packed(plan)``, made once for each size of tiles."""
         return self._once((id(rows), plan.tile, plan.stride), lambda: rows.packed(plan), rows)
 
 
@@ -226,21 +226,22 @@ BY_VALUE = (bool, int, float, str, type(None), np.dtype, Loss, Format)
 
 
 class Dataset(Kept):
-    """Rows that are checked and packed once, for many calls.
+    """A data set that is checked and packed once, for many calls.
 
-    Wherever ``X, y`` and ``sample_weight`` are taken, a data set can be given in their place:
+    It can be given wherever ``X, y`` and ``sample_weight`` are taken, in their place:
     ``net.fit(dataset, epochs=10)``.
 
     Parameters
     ----------
     X : (n, features) numbers.
     y : (n,) or (n, outputs) targets; for cross entropy labels (n,) or class shares (n, classes).
-    sample_weight : (n,) numbers, 0 or more; without it every row counts 1.
+    sample_weight : (n,) numbers, 0 or more; if it is None, every row has weight 1.
 
     Raises
     ------
     TypeError, ValueError
-        If X or sample_weight are not that. Targets are checked when a network and a loss are known.
+        If X or sample_weight have the wrong type or value. Targets are checked once a network and a loss are
+        known.
 
     Examples
     --------
@@ -271,7 +272,7 @@ class Dataset(Kept):
         return f"Dataset({len(self)} rows, {self.X.shape[1]} features{weighted})"
 
     def rows(self, wanted: Format) -> Rows:
-        """Its rows, checked for a network and a loss."""
+        """Return its rows, checked for a network and a loss."""
 
         def checked() -> Rows:
             return _checked(self.X, self.y, self.sample_weight, wanted)
@@ -280,7 +281,7 @@ class Dataset(Kept):
 
 
 def rows_of(X: Any, y: Any, sample_weight: Any, wanted: Format) -> tuple[Rows, Dataset | None]:
-    """Checked rows, and the Dataset they are from, if they are from one."""
+    """Return checked rows, and the Dataset that they come from, or None if they come from arrays."""
     if isinstance(X, Dataset):
         if y is not None or sample_weight is not None:
             raise TypeError("X is a Dataset, which has its own y and sample_weight; they cannot be given too")
@@ -297,7 +298,7 @@ def _checked(X: Any, y: Any, sample_weight: Any, wanted: Format) -> Rows:
 
 
 def _own(array: Array, given: Any) -> Array:
-    """The array, or a copy if it is still the caller's, who may change it later; not to be written to."""
+    """Return the array, or a copy if its memory is the caller's, who may change it later; made read-only."""
     own = array.copy() if np.may_share_memory(array, np.asarray(given)) else array
     own.flags.writeable = False
     return own

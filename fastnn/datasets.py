@@ -13,7 +13,7 @@ MOST_DENSITY = 10_000  # a hundred million samples, 2.4 GB
 
 
 def circle(density: int = 10) -> tuple[Doubles, Doubles]:
-    """Points of a grid, and whether they lie inside the unit circle.
+    """Return the points of a grid, and whether they lie inside the unit circle.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def circle(density: int = 10) -> tuple[Doubles, Doubles]:
     Raises
     ------
     TypeError, ValueError
-        If density is no whole number in that range.
+        If density is not a whole number in that range.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def circle(density: int = 10) -> tuple[Doubles, Doubles]:
 
 
 def xor() -> tuple[Doubles, Doubles]:
-    """The exclusive or: X (4, 2), the four pairs of 0 and 1, and y (4,).
+    """Return the exclusive or: X (4, 2), the four pairs of 0 and 1, and y (4,).
 
     Examples
     --------

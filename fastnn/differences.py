@@ -1,4 +1,4 @@
-"""Derivatives by differences, as the textbooks take them, and the check of gradients with them."""
+"""Numerical derivatives by differences, as in textbooks, and a gradient check based on them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Doubles = npt.NDArray[np.float64]
 
 
 def numerical_diff(f: Callable[[float], float], x: float, h: float = 1e-4) -> float:
-    """The derivative of f at x by central differences: (f(x + h) - f(x - h))/(2h).
+    """Return the derivative of f at x by central differences: (f(x + h) - f(x - h))/(2h).
 
     Parameters
     ----------
-    f : takes a number and returns one.
+    f : a function that takes a number and returns one.
     x : a finite number.
-    h : half the distance of the two points, above 0.
+    h : half the distance between the two points, above 0.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not that.
+        If an argument has the wrong type or value.
 
     Examples
     --------
@@ -40,22 +40,22 @@ def numerical_diff(f: Callable[[float], float], x: float, h: float = 1e-4) -> fl
 
 
 def numerical_gradient(f: Callable[[Any], float], x: Any, h: float = 1e-4) -> Doubles:
-    """The partial derivatives of f at x, by central differences, one coordinate after the other.
+    """Return the partial derivatives of f at x, by central differences, one coordinate after the other.
 
     Parameters
     ----------
-    f : takes an array like x and returns a number.
+    f : a function that takes an array like x and returns a number.
     x : numbers of any shape.
-    h : half the distance of the two points.
+    h : half the distance between the two points.
 
     Returns
     -------
-    An array like x. x itself is left as it was.
+    An array like x, which is itself left unchanged.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not that.
+        If an argument has the wrong type or value.
 
     Examples
     --------
@@ -79,19 +79,19 @@ def numerical_gradient(f: Callable[[Any], float], x: Any, h: float = 1e-4) -> Do
 
 
 def tangent_line(f: Callable[[float], float], x: float) -> Callable[[float], float]:
-    """The straight line that touches f at x, as a function.
+    """Return the straight line that touches f at x, as a function.
 
-    Its slope is that of ``numerical_diff``.
+    Its slope is the derivative that ``numerical_diff`` returns.
 
     Parameters
     ----------
-    f : takes a number and returns one.
+    f : a function that takes a number and returns one.
     x : a finite number.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not that.
+        If an argument has the wrong type or value.
 
     Examples
     --------
@@ -111,25 +111,25 @@ def _refuse_no_function(f: Any) -> None:
 def check_gradients(
     net: Sequential, X: Any, y: Any = None, *, loss: str | Loss = "mse", sample_weight: Any = None, h: float = 1e-5
 ) -> float:
-    """How far ``loss_and_gradient`` is from central differences of the loss that ``evaluate`` reports.
+    """Return how far ``loss_and_gradient`` is from central differences of the loss that ``evaluate`` reports.
 
     Parameters
     ----------
-    net : left as it was. The differences are taken in float64, also for a float32 network.
+    net : the network, which is left unchanged. Differences are taken in float64, also for a float32 network.
     X, y, loss, sample_weight : as ``Sequential.loss_and_gradient`` takes them.
-    h : half the distance of the two points.
+    h : half the distance between the two points.
 
     Returns
     -------
-    The largest relative error |a - n| / max(|a|, |n|) over the parameters; infinity where one of them is not
-    finite. A parameter whose gradient is less than a thousandth of the largest is measured against
-    that thousandth, so that the rounding of numbers near 0 does not count. About 1e-7 and less is good
-    (1e-4 in float32); kinks like relu's within h of 0 give more (A. Karpathy, notes for CS231n).
+    The largest relative error |a - n| / max(|a|, |n|) over the parameters, where a is the gradient and n the
+    difference; infinity if one of them is not finite. A parameter whose gradient is less than a thousandth of the
+    largest is measured against that thousandth, so that the rounding of numbers near 0 does not count. About 1e-7
+    and less is good (1e-4 in float32); kinks like relu's within h of 0 give more (A. Karpathy, notes for CS231n).
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not that.
+        If an argument has the wrong type or value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``Sequential.fit``: what people ask for becomes a checked task, and the network is trained."""
+"""``Sequential.fit``: turns its arguments into a checked task, and trains the network."""
 
 from __future__ import annotations
 
@@ -55,75 +55,82 @@ def fit(
     threads: int | None = None,
     memory_limit: float | str | None = None,
 ) -> History:
-    """Train the network.
+    """Train the network on rows of inputs and targets.
 
-    Ctrl-C ends it within a fraction of a second (once a metric of all rows, or a step of LevenbergMarquardt, is
-    done); the parameters are then those of the last finished update, and ``history`` tells how far it got. If the
-    loss is no longer finite, the fit ends with a warning and the last finite parameters.
+    Every fit begins with fresh optimizer state and, for the same seed, with the same shuffles and dropout masks: a
+    loop of ``fit(epochs=1)`` repeats them unless ``seed`` changes. To continue a fit, resume it from a checkpoint.
+
+    Ctrl-C ends the fit within a fraction of a second (a metric over all rows, or a step of LevenbergMarquardt, is
+    finished first); the parameters are then those of the last finished update, and ``history`` tells how far the
+    fit got. Ctrl-C reaches a fit only in the main thread; in another thread, a callback that returns True when a
+    ``threading.Event`` is set ends it. Predictions made by other threads during a fit use the parameters from
+    before it. If the loss is no longer finite, the fit ends with a warning and keeps the last finite parameters.
 
     Parameters
     ----------
     X : (n, inputs) numbers, or a Dataset in place of X, y and sample_weight; or blocks: an iterable of (X, y) or
-        (X, y, sample_weight), as many rows in each as one likes. It is gone through once before anything is
-        changed, to check and to count the rows (once more for metrics, and for a checkpoint), and then in each
-        epoch, by a thread of its own, or only once if there is room for all its rows; so its ``__iter__`` has to
-        begin anew each time, with the same rows in the same order. With a ``batch_size`` blocks need
+        (X, y, sample_weight), each with any number of rows. The blocks are read once before anything is changed,
+        to check and count the rows (and once more for metrics, and for a checkpoint). They are then read in every
+        epoch by a separate thread, or only once if there is room for all their rows. So each call of ``__iter__``
+        must start again, with the same rows in the same order. With a ``batch_size``, blocks need
         ``shuffle=False``.
     y : (n,) or (n, outputs) targets; for loss "cross_entropy" labels (n,) or class shares (n, outputs).
-    epochs : passes over the data. Of LBFGS and LevenbergMarquardt, iterations.
-    batch_size : rows for one update. None is batch gradient descent: one update an epoch, with all rows;
-        1 is stochastic gradient descent. A last batch may be short.
-    optimizer : one of ``fastnn.optimizers``, like Adam(0.001), or its name; without one SGD(0.01).
+    epochs : the number of passes over the data; for LBFGS and LevenbergMarquardt, of iterations.
+    batch_size : the number of rows for each update. None is batch gradient descent: one update an epoch, with all
+        rows; 1 is stochastic gradient descent. The last batch of an epoch may be smaller.
+    optimizer : one of ``fastnn.optimizers``, like Adam(0.001), or its name; SGD(0.01) if it is None.
     loss : a name or an object of ``fastnn.losses``.
-    shuffle : whether mini-batches are drawn in a new order each epoch, as they are by default. Those of blocks are
-        not: with blocks and a ``batch_size``, ``shuffle=False`` is needed.
-    sample_weight : (n,) numbers, 0 or more. The loss of a batch is Σ w·l / Σ w: weight 2 counts as the row
-        twice in its batch, weight 0 as the row left out of it. In a batch of one row no other weight than 0
-        makes a difference.
-    class_weight : what sample weights are multiplied by, for targets that are classes: a dictionary of labels and
-        weights (of others 1), or "balanced", by which all classes count the same. Not for validation rows, nor
-        for batches of one row.
-    validation_data : (X, y), (X, y, sample_weight) or a Dataset, whose loss is taken after each epoch.
-    validation_split : a share of the rows, above 0 and below 1, that is set apart as such; of each class alike,
-        and always the same for a seed.
-    metrics : names, see ``fastnn.metrics``; kept for each epoch in the history, of both kinds of rows.
+    shuffle : whether mini-batches are drawn in a new order each epoch; True by default. Blocks are never shuffled:
+        with blocks and a ``batch_size``, ``shuffle=False`` is needed.
+    sample_weight : (n,) numbers, 0 or more. The loss of a batch is Σ w·l / Σ w: a row of weight 2 counts like two
+        equal rows in its batch, and a row of weight 0 as if it were left out. In a batch of one row, all weights
+        other than 0 are equivalent.
+    class_weight : factors for the sample weights of each class, if targets are classes: a dictionary of labels and
+        weights (1 for labels not in it), or "balanced", which makes all classes count the same. It does not
+        apply to validation rows, and is not accepted with batches of one row.
+    validation_data : (X, y), (X, y, sample_weight) or a Dataset, whose loss is computed after each epoch.
+    validation_split : a share of the rows, above 0 and below 1, that is set apart for validation: the same share
+        of each class, and always the same rows for the same seed.
+    metrics : names, see ``fastnn.metrics``; the history keeps their values for each epoch, for both training and
+        validation rows.
     early_stopping : an EarlyStopping.
-    seed : of the shuffling, of dropout and of the split; without one the network's.
+    seed : the seed of the shuffling, of dropout and of the split; the network's seed if it is None.
     log_every : print epoch and loss for the first epoch, each multiple of this, and the last.
-    callbacks : functions that are called after each epoch with a ``fastnn.Progress``, and end the fit by returning
+    callbacks : functions that are called after each epoch with a ``fastnn.Progress`` and end the fit by returning
         True, or objects with methods of ``fastnn.Callback``.
-    verbose : 1 shows on a terminal (stderr) how far a fit has got that takes longer than a second: a bar if tqdm
-        is installed (``pip install fastnn-jit[progress]``), else a line for each tenth. 0 does not.
-    checkpoint : a file that all the fit needs to go on is written to while it runs and when it ends, always
-        between two epochs and whole or not at all. When it is interrupted within an epoch, the file is of an
-        earlier one.
-    checkpoint_every : epochs from one writing to the next, a whole number from 1 on. Without it the file is
-        written after an epoch when 30 s have passed since the last time.
-    resume : a checkpoint of the same fit, to go on from; only ``epochs``, which counts from the very start, may
+    verbose : 1 shows on a terminal (stderr) how far a fit that takes longer than a second has got: a bar if tqdm
+        is installed (``pip install fastnn-jit[progress]``), else a line for each tenth. 0 shows nothing.
+    checkpoint : the file to which all that is needed to resume the fit is written, while it runs and when it ends,
+        always between two epochs and either completely or not at all. If the fit is interrupted within an epoch,
+        the file holds the state after an earlier one.
+    checkpoint_every : write the checkpoint every this many epochs, a whole number from 1 on. If it is None, the
+        file is written after an epoch once 30 s have passed since it was last written.
+    resume : a checkpoint of the same fit, to continue from; only ``epochs``, which counts from the very start, may
         have grown. Parameters and history are then, to the last bit, those of a fit that was never interrupted.
-        What the network's parameters were before does not matter.
-    threads : that work on it at most; fewer do where the work from one update to the next is not worth more.
-        Where that is in doubt, it is tried out now and then as the fit goes on.
-        Without a number, as many as FASTNN_NUM_THREADS says, or else as the process may use. The result does not
-        depend on it, to the last bit.
-    memory_limit : bytes, or a text like "500 MB", that may be taken for rows beside the arrays given: for packed
-        copies, validation rows, and what metrics keep. Where it is too little to pack all rows, arrays of the
-        network's dtype, in C order, are read where they are; others, and blocks, are read and packed in windows,
-        the next while the present one is worked on. Every number stays, to the last bit, as it would be.
-        (Parameters, the optimizer's state, the history and the user's own blocks do not count.)
+        The network's parameters before the call do not matter.
+    threads : the greatest number of threads to use; None takes FASTNN_NUM_THREADS or, if that is not set, as many
+        as the process may use. Fewer work where there is too little to do between two updates; if that is in
+        doubt, it is tried out now and then during the fit. The result does not depend on the number of threads,
+        to the last bit.
+    memory_limit : how many bytes (a number, or a text like "500 MB") may be used for rows, beside the given
+        arrays: for packed copies, validation rows, and what metrics keep. If that is too little to pack all rows,
+        arrays in C order of the network's dtype are read in place; other arrays, and blocks, are read and packed
+        in windows, the next one while the current one is being worked on. The results are the same to the last
+        bit. (Parameters, the optimizer's state, the history and the user's own blocks do not count.)
 
     Returns
     -------
-    History : with the loss of each epoch, before its updates. It is ``net.history`` too.
+    History : the loss of each epoch, taken before its updates, and more. ``net.history`` is the same object.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not that, before anything is changed; also if ``resume`` is broken or of another fit.
+        If an argument has the wrong type or value, before anything is changed; also if the file ``resume`` is
+        broken or belongs to another fit.
     OSError
         If a checkpoint cannot be read or written.
     MemoryError
-        If rows would take more memory than there is; ``memory_limit`` is the way out.
+        If the rows would need more memory than is available; ``memory_limit`` makes do with less.
 
     Examples
     --------
@@ -135,7 +142,7 @@ def fit(
     >>> history.loss.tolist() == again.loss.tolist()
     True
     """
-    # What can be refused at once comes first: rows may take long to read.
+    # Arguments that can be checked at once come first: reading rows may take long.
     every = None if log_every is None else checks.whole_number(log_every, "log_every", least=1)
     watchers: list[training.Watcher] = []
     if is_shown(verbose):
@@ -190,7 +197,7 @@ def fit(
 
 
 def _checkpoints(path: Any, every: Any, resume: Any) -> tuple[Checkpoints | None, Resumption | None]:
-    """What writes to a path, and what has read the file to go on from; None where there is none."""
+    """Return the writer of checkpoints and the checkpoint to resume from; None for each that is not asked for."""
     if path is None and every is not None:
         raise ValueError(f"checkpoint_every is {checks.shown(every)}; a checkpoint is needed with it")
     if path is None and resume is None:
@@ -202,7 +209,7 @@ def _checkpoints(path: Any, every: Any, resume: Any) -> tuple[Checkpoints | None
 
 
 def _bytes_beside(wanted: Format, names: Any, validation_data: Any, validation_split: Any, rows: int) -> int:
-    """What a fit keeps beside its rows: what metrics compare, validation rows, and a split's copies."""
+    """Return the bytes a fit needs beside its rows: for metrics, validation rows, and the copies of a split."""
     from fastnn import streams
 
     needed = 0 if validation_split is None else rows * wanted.row_bytes
@@ -245,9 +252,9 @@ def ask(
     memory_limit: Any = None,
     kept: Kept | None = None,
 ) -> training.Fit:
-    """Check what a fit is asked for; TypeError or ValueError.
+    """Return the checked fit that these arguments ask for; TypeError or ValueError if one is invalid.
 
-    With ``kept`` all rows are to be in memory, and those that it has are not made again.
+    With ``kept``, all rows must be in memory, and rows that it already holds are not made again.
     """
     metrics = listed(metrics)
     chosen = optimizer_of(optimizer)
@@ -313,17 +320,17 @@ def ask(
 
 
 def listed(names: Any) -> Any:
-    """A list in place of what can be gone through only once, or in no order; else what is given."""
+    """Return an iterator or a set as a list, and anything else as it is."""
     return list(names) if isinstance(names, (Iterator, Set)) else names
 
 
 def seed_of(net: Sequential, seed: Any) -> int:
-    """That of a fit: the network's, if none is given."""
+    """Return the checked seed of a fit: the network's if none is given."""
     return net.seed if seed is None else checks.whole_number(seed, "seed", least=0, most=checks.MOST_SEED)
 
 
 def is_shown(verbose: Any) -> bool:
-    """Whether people are to see how far it has got."""
+    """Return whether progress is shown: if ``verbose`` is 1 and stderr is a terminal."""
     number = int(verbose) if isinstance(verbose, bool) else verbose
     return checks.whole_number(number, "verbose", least=0, most=1) == 1 and is_terminal(sys.stderr)
 
@@ -338,7 +345,7 @@ def _refuse_steps(net: Sequential) -> None:
 
 
 def _refuse_optimizer(net: Sequential, optimizer: Optimizer, batch_size: int | None, loss: Loss) -> None:
-    """ValueError if an optimizer is not for what is asked."""
+    """Raise ValueError if an optimizer cannot train this network with this loss and batch size."""
     name = type(optimizer).__name__
     if optimizer.full_batch and batch_size is not None:
         raise ValueError(
@@ -367,7 +374,7 @@ def _refuse_optimizer(net: Sequential, optimizer: Optimizer, batch_size: int | N
 
 
 def _validation_rows(given: Any, wanted: Format) -> Rows:
-    """Checked, from (X, y), (X, y, sample_weight) or a Dataset."""
+    """Return checked validation rows, given as (X, y), (X, y, sample_weight) or a Dataset."""
     if isinstance(given, Dataset):
         return given.rows(wanted)
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) not in (2, 3):
@@ -381,7 +388,7 @@ def _validation_rows(given: Any, wanted: Format) -> Rows:
 
 @contextlib.contextmanager
 def _said_of_validation() -> Iterator[None]:
-    """Errors say which rows they are about."""
+    """Make TypeErrors and ValueErrors say that they are about validation_data."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -403,7 +410,7 @@ def _metrics(
         metric.check_targets(given, loss)
         if validation is not None:
             metric.check_targets(validation.given, loss, "y of the validation rows")
-        # Which class outputs say is found tile by tile, and quicker.
+        # The predicted classes are found tile by tile, which is quicker.
         of_labels = metric.of_labels and settings[metric_kernels.MODE] == metric_kernels.GREATEST
         if of_labels:
             settings[metric_kernels.MODE] = metric_kernels.LABELS

@@ -1,4 +1,4 @@
-"""``fit_many``: many networks are trained at once, over all cores."""
+"""``fit_many``: trains many networks at once, over all cores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 
 SECONDS_BETWEEN_LOOKS = 0.05
-MOST_NAMED = 5  # networks in a warning
+MOST_NAMED = 5  # networks that a warning names
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Each:
 
 
 def each(values: Iterable[Any]) -> Each:
-    """A value for each network, in their order, wherever ``fit_many`` takes one value for all.
+    """Give each network its own value, in their order, for an argument of ``fit_many``.
 
     Raises
     ------
     TypeError
-        If values are no list (or array, whose rows are taken) or the like.
+        If ``values`` is not a list, an array (whose rows are the values) or another ordered iterable.
 
     Examples
     --------
@@ -67,19 +67,19 @@ def each(values: Iterable[Any]) -> Each:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Fits(Sequence[History]):
-    """What ``fit_many`` did: a sequence of the networks' histories, in their order.
+    """The result of ``fit_many``: a sequence of the networks' histories, in their order.
 
     Attributes
     ----------
     networks : the networks, as they were given.
-    histories : the History of each, which is ``network.history`` too.
-    values : (networks,) of each the loss by which they are compared: that of its validation rows if all have some,
-        else that of training; of its last epoch, or of its best if early stopping went back to that. Infinite
-        for a network that diverged, or whose validation loss is not finite. They say nothing where networks have
-        different rows.
-    same_loss : whether all networks had the same loss function; else ``values`` are not to be compared.
-    threads : how many worked.
-    compile_seconds, run_seconds : seconds spent on compiling, and on all the rest.
+    histories : the History of each network, which is also its ``network.history``.
+    values : (networks,) the loss by which the networks are compared: the validation loss if all of them have
+        validation rows, else the training loss; of the last epoch, or of the best one if early stopping restored
+        that. Infinite for a network that diverged, or whose validation loss is not finite. Not meaningful if
+        networks have different rows.
+    same_loss : whether all networks had the same loss function; if not, ``values`` cannot be compared.
+    threads : the number of threads that worked.
+    compile_seconds, run_seconds : seconds spent on compiling, and on everything else.
     """
 
     networks: tuple[Sequential, ...]
@@ -109,12 +109,12 @@ class Fits(Sequence[History]):
 
     @property
     def diverged(self) -> list[int]:
-        """The numbers of the networks whose loss was no longer finite."""
+        """The indices of the networks whose loss was no longer finite."""
         return [i for i, status in enumerate(self.statuses) if status == "diverged"]
 
     @property
     def best(self) -> int:
-        """The number of the network with the smallest of ``values``.
+        """The index of the network with the smallest of ``values``.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class Fits(Sequence[History]):
 
     @property
     def samples_per_second(self) -> float:
-        """Samples trained on, of all networks and epochs, for each second of running."""
+        """The samples trained on each second, counted over all networks and epochs."""
         return sum(h.samples_per_second * h.run_seconds for h in self.histories) / self.run_seconds
 
     def __repr__(self) -> str:
@@ -141,7 +141,7 @@ class Fits(Sequence[History]):
         )
 
 
-# Arguments that are never lists themselves.
+# Arguments that are never lists themselves, so that a list is probably meant as each().
 ONE_FOR_ALL = {
     "epochs",
     "batch_size",
@@ -156,7 +156,7 @@ ONE_FOR_ALL = {
 
 @dataclass(frozen=True)
 class _Member:
-    """A network, and what is to be done with it."""
+    """A network with its loss and its run."""
 
     net: Sequential
     loss: Loss
@@ -185,14 +185,14 @@ def fit_many(
 ) -> Fits:
     """Train many networks at once, each on one thread, over all cores.
 
-    Each gets, to the last bit, the parameters and the history that ``network.fit`` alone would give it, whatever
-    the number of threads. Networks may differ in everything: layers, dtype, seed. All arguments but ``threads``
-    and ``verbose`` may differ too: ``each([...])`` stands for a value for each network.
+    Each network gets, to the last bit, the parameters and the history that ``network.fit`` would give it alone,
+    whatever the number of threads. Networks may differ in everything: layers, dtype, seed. All arguments except
+    ``threads`` and ``verbose`` may differ too: ``each([...])`` gives a value for each network.
 
-    Ctrl-C ends it within a fraction of a second; all networks have the parameters of their last finished update
-    then, and their histories tell how far they got. A network whose loss is no longer finite keeps its last
-    finite parameters, and the others go on; one warning names them in the end. What looks on during training
-    (``log_every``, callbacks, checkpoints) is for a single ``fit``, and so are ``memory_limit`` and blocks.
+    Ctrl-C ends the training within a fraction of a second; all networks then have the parameters of their last
+    finished update, and their histories tell how far they got. A network whose loss is no longer finite keeps its
+    last finite parameters, while the others go on; one warning at the end names all such networks. What observes
+    training (``log_every``, callbacks, checkpoints) is only for ``fit``, and so are ``memory_limit`` and blocks.
 
     Parameters
     ----------
@@ -200,9 +200,10 @@ def fit_many(
     X, y : the rows, or a Dataset in place of both, as ``fit`` takes them; packed once for all networks.
     epochs, batch_size, optimizer, loss, shuffle, sample_weight, class_weight, validation_data, validation_split, \
 metrics, early_stopping, seed : as ``fit`` takes them.
-    threads : how many work, at most one for each network. Without a number, as many as FASTNN_NUM_THREADS says, or
-        else as the process may use.
-    verbose : 1 shows on a terminal (stderr) how far it has got if it takes longer than a second; 0 does not.
+    threads : the number of threads, at most one for each network; None takes FASTNN_NUM_THREADS or, if that is not
+        set, as many as the process may use.
+    verbose : 1 shows on a terminal (stderr) how far the training has got if it takes longer than a second; 0 shows
+        nothing.
 
     Returns
     -------
@@ -211,7 +212,7 @@ metrics, early_stopping, seed : as ``fit`` takes them.
     Raises
     ------
     TypeError, ValueError
-        If an argument is not that, for any of the networks, before any of them is changed.
+        If an argument has the wrong type or value for any of the networks, before any of them is changed.
 
     Examples
     --------
@@ -222,7 +223,7 @@ metrics, early_stopping, seed : as ``fit`` takes them.
     >>> len(fits), bool(fits[fits.best].loss[-1] < 0.01)
     (8, True)
 
-    Another learning rate for each:
+    A different learning rate for each network:
 
     >>> rates = [fastnn.SGD(0.1 * 2**i) for i in range(8)]
     >>> fits = fit_many(networks, X, y, epochs=100, optimizer=fastnn.each(rates))
@@ -265,7 +266,7 @@ metrics, early_stopping, seed : as ``fit`` takes them.
         _run(crew, members, bar, compile_seconds)
     histories = tuple(member.net.history for member in members if member.net.history is not None)
     seconds = time.perf_counter() - start - compile_seconds
-    # Not whether they are equal: "huber" and Huber() are of different classes.
+    # Not compared with ==: "huber" and Huber() are of different classes.
     losses = {(member.loss.name, member.loss.settings, member.loss.smoothing) for member in members}
     values = _values(members, histories)
     fits = Fits(tuple(nets), histories, values, len(losses) == 1, crew.threads, compile_seconds, seconds)
@@ -274,7 +275,7 @@ metrics, early_stopping, seed : as ``fit`` takes them.
 
 
 def _run(crew: _Crew, members: Sequence[_Member], bar: Bar | None, compile_seconds: float) -> None:
-    """Train; however it ends, the networks have parameters and histories."""
+    """Train the networks; however that ends, they get their parameters and histories."""
     try:
         crew.work(bar)
     finally:
@@ -293,7 +294,7 @@ def _refuse_twice(nets: Sequence[Sequential]) -> None:
 
 
 def _refuse_blocks(X: Any, y: Any) -> None:
-    """TypeError for what ``network.fit`` would take as an iterable of blocks."""
+    """Raise TypeError for an iterable of blocks, which only ``network.fit`` takes."""
     from fastnn.streams import are_blocks
 
     if y is None and not isinstance(X, Dataset) and (isinstance(X, Iterator) or are_blocks(X)):
@@ -304,7 +305,7 @@ def _refuse_blocks(X: Any, y: Any) -> None:
 
 
 def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Member]:
-    """All checks, and all memory; what networks have in common is made once."""
+    """Return the networks with their runs: checks all, and allocates all memory; what they share is made once."""
     kept = Kept()
     made: dict[Any, tuple[Loss, training.Material]] = {}
     members = []
@@ -327,10 +328,10 @@ def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Mem
 
 
 class _Table:
-    """Runs of one dtype, for the compiled loop that goes through them."""
+    """The runs of one dtype, as the compiled loop takes them."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        # The longest first: a thread that begins with one of them last would have the others wait for it.
+        # The longest first: if a thread began one of them last, the others would wait for it.
         self.runs = sorted(runs, key=_work, reverse=True)
         self.dtype = runs[0].plan.dtype
         rows = [[*run.addresses.tolist(), run.first_budget, 0] for run in self.runs]
@@ -340,7 +341,7 @@ class _Table:
         self.scratch_length = max(run.scratch_length for run in self.runs)
 
     def arguments(self) -> tuple[Any, ...]:
-        """What the compiled loop is given, with memory for one thread."""
+        """Return the arguments of the compiled loop, with memory for one thread."""
         scratch = aligned_zeros(self.scratch_length, self.dtype)
         return self.rows.reshape(-1), self.control, scratch, memory_of_crew(1, 0, self.dtype), kernels.OF_ITSELF, 0
 
@@ -350,11 +351,11 @@ def _work(run: Run) -> int:
 
 
 class _Crew:
-    """Threads that work on runs. It can be shown on a Bar.
+    """Threads that work on runs; a Bar can show their progress.
 
     Attributes
     ----------
-    threads : how many did.
+    threads : the number of threads that worked.
     """
 
     threads = 0
@@ -366,12 +367,12 @@ class _Crew:
         self._arguments = [[table.arguments() for table in self._tables] for _ in range(threads)]
 
     def compile(self) -> None:
-        """Compile what is needed, or load what is on disk."""
+        """Compile the loop for these runs, or load it from disk."""
         for table, arguments in zip(self._tables, self._arguments[0], strict=True):
             compiled.train.prepare(table.dtype, *arguments)
 
     def work(self, bar: Bar | None) -> None:
-        """Run all to their ends, or until this is interrupted."""
+        """Work on all runs to their ends, or until interrupted."""
         if bar is not None:
             bar.begin(self)
         try:
@@ -397,7 +398,7 @@ class _Crew:
             compiled.train(*arguments)
 
     def seconds(self) -> Iterator[float]:
-        """How long each run took; those that nobody has begun, 0."""
+        """Return the seconds that each run took; 0 for runs that were not begun."""
         found = {
             id(run): row[kernels.NANOSECONDS]
             for table in self._tables
@@ -407,12 +408,12 @@ class _Crew:
 
     @property
     def samples(self) -> int:
-        """How many samples have been trained on, each as often as it was."""
+        """The number of samples trained on, counted once for each time."""
         return sum(run.samples for run in self.runs)
 
     @property
     def share(self) -> float:
-        """How much of all is done, from 0 to 1."""
+        """The share of all the work that is done, from 0 to 1."""
         done = sum(_work(run) * (run.share if run.running else 1.0) for run in self.runs)
         return done / sum(map(_work, self.runs))
 
@@ -422,12 +423,12 @@ class _Crew:
         return sum(int(table.control[kernels.ENDED]) for table in self._tables) < len(self.runs)
 
     def told(self) -> list[str]:
-        """For people: how many networks are done."""
+        """Return texts for a progress display: how many networks are done."""
         return [f"{sum(not run.running for run in self.runs)}/{len(self.runs)} networks"]
 
 
 def _values(members: Sequence[_Member], histories: Sequence[History]) -> Doubles:
-    """What the networks are compared by."""
+    """Return the losses by which the networks are compared: see ``Fits.values``."""
     validated = all(history.val_loss is not None for history in histories)
     values = np.full(len(histories), np.inf)
     for i, (member, history) in enumerate(zip(members, histories, strict=True)):
@@ -451,7 +452,10 @@ def _warn(diverged: Sequence[int], count: int) -> None:
 
 
 def _level_outside() -> int:
-    """The stack level, for a warning of the caller, of the code that called fastnn, maybe by ``Ensemble.fit``."""
+    """Return the ``stacklevel`` at which the caller's warning names the code that called fastnn.
+
+    That code may have called ``Ensemble.fit``.
+    """
     level, frame = 0, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
         level, frame = level + 1, frame.f_back

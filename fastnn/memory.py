@@ -1,4 +1,4 @@
-"""How much memory there is, and a refusal in time of what would need more."""
+"""How much memory is available, and errors in time for what would need more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-LEAST_LOOKED_AT = 64 << 20  # bytes: there are always as many, and to look takes 0.1 ms
+LEAST_LOOKED_AT = 64 << 20  # bytes: fewer are always available, and a check takes 0.1 ms
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
@@ -14,7 +14,7 @@ CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
 
 
 def shown(count: int) -> str:
-    """A number of bytes for people."""
+    """Return a number of bytes as a readable text."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             return f"{count / size:.3g} {unit}" if count < 999.5 * size else f"{count / size:,.0f} {unit}"
@@ -22,13 +22,13 @@ def shown(count: int) -> str:
 
 
 def enough(count: int) -> str:
-    """Not less than a number of bytes, for people who may ask for as much."""
+    """Return a number of bytes as a readable text, rounded up, so that it can be used as a limit."""
     step = 10 ** max(0, len(str(count)) - 3)  # three digits are shown
     return shown(-(-count // step) * step)
 
 
 def refuse(needed: int, what: str, way_out: str = "") -> None:
-    """MemoryError, with a sentence, if so many bytes cannot be had."""
+    """Raise MemoryError, with an explanation, if that many bytes are not available."""
     if needed < LEAST_LOOKED_AT:
         return
     there = available()
@@ -40,7 +40,7 @@ def refuse(needed: int, what: str, way_out: str = "") -> None:
 
 
 def available() -> int | None:
-    """Bytes that this process can still get, swap included, as far as the system tells; None if it does not."""
+    """Return the bytes that this process can still get, including swap; None if the system does not tell."""
     found = [*_of_machine(), *_of_cgroup(), *_of_address_space()]
     return max(0, min(found)) if found else None
 
@@ -58,7 +58,7 @@ def _of_machine() -> Iterator[int]:
 
 
 def control_groups(controller: str, process: Path, root: Path) -> Iterator[Path]:
-    """Folders of a process's control groups that bound something, and of all groups around them."""
+    """Yield the folders of a process's control groups for a controller, and of all groups around them."""
     try:
         lines = process.read_text().splitlines()
     except OSError:
@@ -73,7 +73,7 @@ def control_groups(controller: str, process: Path, root: Path) -> Iterator[Path]
 
 
 def _of_cgroup() -> Iterator[int]:
-    """What the bounds of containers and jobs leave, swap not included; pages of files can be given up."""
+    """Yield what the limits of containers and jobs leave, without swap; pages of files count as free."""
     for folder in control_groups("memory", CGROUP_OF_PROCESS, CGROUP):
         for most, used, inactive in (
             ("memory.max", "memory.current", "inactive_file"),
@@ -91,7 +91,7 @@ def _left_of(most: Path, used: Path, stat: Path, inactive: str) -> Iterator[int]
 
 
 def _of_address_space() -> Iterator[int]:
-    """What ``ulimit -v`` leaves."""
+    """Yield what ``ulimit -v`` leaves."""
     try:
         import resource
 

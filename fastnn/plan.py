@@ -1,4 +1,4 @@
-"""A network and what is to be done with it, as the rows of numbers that the kernels read."""
+"""Plans: a network and a task for it, as the rows of numbers that the kernels read."""
 
 from __future__ import annotations
 
@@ -18,33 +18,35 @@ from fastnn.arrays import aligned_zeros, whole_vectors
 from fastnn.kernels import bounds, dense, layout, regularizing_layers, stochastic, wide
 from fastnn.kernels.simd import LANES
 
-# Bytes of a row of a tile: long enough that the work on a tile outweighs its fixed costs, and
-# short enough that all its rows stay in the cache. Measured from [2, 4, 1] to [64, 1024, 1024, 10], for which the
-# rows do not stay in the cache, but each tile has to go through all the weights. For predictions and their
-# derivatives it is the least: threads then share the tiles more evenly.
+# Bytes of a row of a tile: large enough that the work on a tile outweighs its fixed costs, and small enough that
+# all its rows stay in the cache. Measured from [2, 4, 1] to [64, 1024, 1024, 10], for which the rows do not stay
+# in the cache, but each tile has to go through all the weights. Predictions and their derivatives use the least,
+# so that threads share the tiles more evenly.
 MOST_ROW_BYTES, LEAST_ROW_BYTES = 3072, 1024
 TILE_BYTES = 2 << 20
-# Rows beyond this that are taken in their order come from memory, tile by tile: it is worth asking for the next
-# tile early. For less it costs some per cent (all measured with [2, 4, 1], densities 30 to 3000).
+# If rows take more than this and are used in order, they come from memory, tile by tile, and it is worth
+# prefetching the next tile. For less, that costs some per cent (all measured with [2, 4, 1], densities 30 to
+# 3000).
 CACHE_BYTES = 1 << 20
-# Groups of a layer's units, after each of which a part of that tile is asked for.
+# Groups of a layer's units, after each of which a part of that tile is prefetched.
 MOST_GROUPS = 8
 
-# Rows of a batch that are gone through one by one, with lanes across units. Three take as long either way in small
-# networks, and more are faster with lanes across samples (measured from [2, 4, 1] to [64, 64, 10]).
+# Batches of up to this many rows are processed row by row, with lanes across units. In small networks, three rows
+# take as long either way, and more are faster with lanes across samples (measured from [2, 4, 1] to [64, 64, 10]).
 MOST_SINGLE = 2
 
-# What training takes on one sample, in float64, for each unit's activation and for each weight.
+# The time that training on one sample takes, in float64, for each unit's activation and for each weight.
 SECONDS_OF_UNIT, SECONDS_OF_PRODUCT = 0.6e-9, 0.1e-9
-# A batch that would be one tile is two, for two threads, if it takes that long and each half has so many vectors.
-# With eight vectors one thread takes 1 to 3 % longer ([2, 4, 1]; with [24, 8, 2] 20 %), and two are half as fast
-# again; with three vectors it takes up to 11 % longer, and two take 16 to 40 % less (128 to 1,024 units wide).
+# A batch that would be one tile becomes two, for two threads, if it takes more than that many seconds and each
+# half has that many vectors. With eight vectors, one thread takes 1 to 3 % longer ([2, 4, 1]; with [24, 8, 2]
+# 20 %), and two are half as fast again; with three vectors, one takes up to 11 % longer, and two take 16 to 40 %
+# less (128 to 1,024 units wide).
 WORTH_TWO = ((6e-6, 8), (5e-5, 3))
 
 
 @dataclass(frozen=True)
 class LayerShape:
-    """What a plan says of a layer: a dense one, which has an activation, dropout, or layer normalization."""
+    """A layer as a plan describes it: a dense one, which has an activation; dropout; or layer normalization."""
 
     inputs: int
     units: int
@@ -58,7 +60,7 @@ class LayerShape:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases, or gains and biases."""
+        """The number of parameters: weights and biases, or gains and biases."""
         if self.activation is not None:
             return (self.inputs + 1) * self.units
         return 0 if self.dropout is not None else 2 * self.units
@@ -66,17 +68,17 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class LossPart:
-    """A loss for so many outputs, as the kernels compute it."""
+    """A loss for a given number of outputs, as the kernels compute it."""
 
     pattern: Any
     kernel: Any
     settings: tuple[float, ...]
-    fused: bool  # whether its derivative is by the z of the outputs
+    fused: bool  # whether its derivative is with respect to the z of the outputs
 
 
 @dataclass(frozen=True)
 class UpdatePart:
-    """How the parameters follow the gradient."""
+    """How the parameters are updated from the gradient."""
 
     kernel: Any
     settings: tuple[float, ...]  # the learning rate first
@@ -88,25 +90,25 @@ class UpdatePart:
     warm_epochs: float = 0.0
     plateau: tuple[float, float, int, float] | None = None  # factor, least gain, patience, least rate
     line_search: bool = False
-    gauss_newton: Any = None  # the kernel of a tile's part of the Gauss-Newton matrix, if it is wanted
+    gauss_newton: Any = None  # the kernel of a tile's part of the Gauss-Newton matrix, if needed
 
 
 @dataclass(frozen=True)
 class MetricPart:
-    """A metric that is kept of each epoch, as the kernels compute it."""
+    """A metric that is recorded for each epoch, as the kernels compute it."""
 
     name: str
     kernel: Any
     settings: tuple[float, ...]
     shape: tuple[int, ...] = ()
-    of_labels: bool = False  # whether it compares labels: what outputs say, and what is so
-    greater: bool | None = False  # whether greater is better; None: it is several numbers
-    work: Callable[[int], int] = lambda rows: 0  # numbers of memory for so many rows
+    of_labels: bool = False  # whether it compares labels: predicted and true ones
+    greater: bool | None = False  # whether greater is better; None: the metric is several numbers
+    work: Callable[[int], int] = lambda rows: 0  # numbers of memory needed for that many rows
 
 
 @dataclass(frozen=True)
 class Monitor:
-    """What early stopping looks at, when it stops, and whether it goes back to the best parameters."""
+    """What early stopping monitors, when it stops, and whether it restores the best parameters."""
 
     name: str
     greater: bool  # whether greater is better
@@ -117,14 +119,14 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be done with a network and n rows."""
+    """What to do with a network and n rows."""
 
     what: int = layout.EVALUATE
     loss: LossPart | None = None
     update: UpdatePart | None = None
     epochs: int = 1
-    batch_size: int | None = None  # None: all rows at once,
-    packed: bool = True  # which are then packed beforehand
+    batch_size: int | None = None  # None: all rows at once
+    packed: bool = True  # whether they are then packed beforehand
     shuffled: bool = False
     seed: int = 0
     weighted: bool = False
@@ -135,7 +137,7 @@ class Task:
 
     @cached_property
     def columns(self) -> dict[str, tuple[int, tuple[int, ...]]]:
-        """Where each thing begins in the record of an epoch, and its shape, by the names that people give them."""
+        """Where each value begins in the record of an epoch, and its shape, by the names that users know."""
         update = self.update
         rate_changes = update is not None and (
             update.schedule is not None or update.plateau is not None or update.warm_epochs > 0
@@ -152,15 +154,15 @@ class Task:
 
     @property
     def width(self) -> int:
-        """How many numbers the record of an epoch has."""
+        """The number of numbers in the record of an epoch."""
         return sum(math.prod(shape) for _, shape in self.columns.values())
 
     def column(self, name: str) -> int:
-        """Where a thing begins in the record of an epoch; -1 if it is not kept."""
+        """Return where a value begins in the record of an epoch; -1 if it is not recorded."""
         return self.columns[name][0] if name in self.columns else -1
 
     def named(self, record: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
-        """What is kept of an epoch (width,), or of epochs (epochs, width), by name."""
+        """Return the record of an epoch (width,), or of several (epochs, width), as arrays by name."""
         found = {}
         for name, (column, shape) in self.columns.items():
             values = record[..., column : column + math.prod(shape)]
@@ -170,60 +172,60 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """The numbers, and the sizes of the memory that goes with them."""
+    """A task as numbers for the kernels, and the sizes of the memory that it needs."""
 
     numbers: npt.NDArray[np.int64]
     reals: npt.NDArray[np.float64]
     dtype: np.dtype[Any]
     scratch_rows: int
-    seconds_per_sample: float  # about what training on one takes
+    seconds_per_sample: float  # about how long training on one takes
     state_length: int = 0  # numbers that the optimizer remembers
 
     @property
     def tile(self) -> int:
-        """Samples of a tile."""
+        """The number of samples in a tile."""
         return int(self.numbers[layout.TILE])
 
     @property
     def stride(self) -> int:
-        """Distance between rows of a tile."""
+        """The distance between rows of a tile."""
         return int(self.numbers[layout.STRIDE])
 
     @property
     def layers(self) -> npt.NDArray[np.int64]:
-        """What is said of each layer, a row of LAYER_FIELDS numbers."""
+        """The layers: for each, a row of LAYER_FIELDS numbers."""
         count = int(self.numbers[layout.LAYERS])
         return self.numbers[layout.HEAD :][: count * layout.LAYER_FIELDS].reshape(count, layout.LAYER_FIELDS)
 
     @property
     def vector_length(self) -> int:
-        """Numbers of a parameter vector, in whole registers."""
+        """The length of a parameter vector, in whole registers."""
         return int(self.numbers[layout.PARAMETERS])
 
     @property
     def scratch_length(self) -> int:
-        """Numbers of memory for one tile's rows, in whole vectors."""
+        """The length of the memory for one tile's rows, in whole vectors."""
         return whole_vectors(self.scratch_rows * self.stride, self.dtype)
 
     def scratch(self) -> npt.NDArray[Any]:
-        """Memory for one tile's rows."""
+        """Return memory for one tile's rows."""
         return aligned_zeros(self.scratch_length, self.dtype)
 
 
 class _Scratch:
-    """Rows of scratch memory that are given away."""
+    """The allocation of rows of scratch memory."""
 
     def __init__(self) -> None:
         self.rows = 0
 
     def take(self, count: int) -> int:
-        """The number of the first of so many."""
+        """Allocate that many rows and return the index of the first."""
         self.rows += count
         return self.rows - count
 
 
 class _Lists:
-    """Lists that stand behind the head and the layers of a plan, and behind its single real numbers."""
+    """Lists that follow the head and the layers of a plan, and its single real numbers."""
 
     def __init__(self, whole_start: int) -> None:
         self.whole: list[int] = []
@@ -231,12 +233,12 @@ class _Lists:
         self._whole_start = whole_start
 
     def add_whole(self, *numbers: int) -> int:
-        """Where they will stand."""
+        """Append numbers and return the position at which they will stand."""
         self.whole += numbers
         return self._whole_start + len(self.whole) - len(numbers)
 
     def add_real(self, *numbers: float) -> int:
-        """Where they will stand."""
+        """Append numbers and return the position at which they will stand."""
         self.real += numbers
         return layout.NUMBERS + len(self.real) - len(numbers)
 
@@ -244,9 +246,9 @@ class _Lists:
 def make_plan(
     layers: Sequence[LayerShape], inputs: int, outputs: int, rows: int, dtype: np.dtype[Any], task: Task
 ) -> Plan:
-    """The plan for a task on ``rows`` rows with so many inputs and outputs each."""
+    """Return the plan for a task on ``rows`` rows with the given numbers of inputs and outputs."""
     training = task.what == layout.TRAIN
-    # Nothing is dropped but in training.
+    # Dropout acts only in training.
     numbered = [(i, layer) for i, layer in enumerate(layers) if training or layer.dropout is None]
     head = np.zeros(layout.HEAD, np.int64)
     reals = np.zeros(layout.NUMBERS)
@@ -311,7 +313,7 @@ def make_plan(
 def plan_of_predictions(
     layers: Sequence[LayerShape], rows: int, dtype: np.dtype[Any], what: int = layout.EVALUATE
 ) -> Plan:
-    """For the outputs of layers, without dropout; GRADIENT: and for their derivatives by the inputs."""
+    """Return the plan for predictions, without dropout; for GRADIENT, also for their input derivatives."""
     return make_plan(layers, layers[0].inputs, layers[-1].units, rows, dtype, Task(what, packed=False))
 
 
@@ -323,7 +325,7 @@ def _records(
     training: bool,
     fused: bool,
 ) -> list[npt.NDArray[np.int64]]:
-    """What the plan says of each layer; they are given with their numbers."""
+    """Return the plan's numbers for each layer; layers are given with their indices."""
     records: list[npt.NDArray[np.int64]] = []
     parameters = 0
     for number, layer in numbered:
@@ -341,7 +343,7 @@ def _records(
             record[layout.LAYER_COUPLED] = layer.activation.coupled
             record[layout.LAYER_GROUP] = layer.units
             record[layout.LAYER_Z] = z = scratch.take(layer.units)
-            # Only a loss that works from logits looks at z after the activation.
+            # Only a loss that works from logits reads z after the activation.
             record[layout.LAYER_Y] = scratch.take(layer.units) if fused and last else z
         else:
             record[layout.LAYER_KIND] = layout.OTHER
@@ -358,8 +360,8 @@ def _records(
 def _put_wide(
     records: Sequence[npt.NDArray[np.int64]], head: npt.NDArray[np.int64], task: Task, dtype: np.dtype[Any]
 ) -> None:
-    """The parts for dense layers of many inputs or outputs, as far as the task asks for what they do."""
-    # Derivatives of predictions are taken by the inputs of all layers, a loss's by what there is to train.
+    """Enter the parts for dense layers of many inputs or outputs, as far as the task needs them."""
+    # Derivatives of predictions go back to the inputs of all layers, those of a loss only to what is trained.
     goes_back, of_loss = task.what != layout.EVALUATE, task.loss is not None
     first = head[layout.FIRST_TRAINED] + 1 if of_loss else 0
     for i, record in enumerate(records):
@@ -372,13 +374,13 @@ def _put_wide(
             record[layout.LAYER_BACKWARD] = parts.address_of(parts.wide_layer, wide.backward_inputs, dtype)
         many = inputs >= wide.GRADIENT_FROM_INPUTS and outputs >= wide.GRADIENT_FROM_VECTORS * LANES[dtype]
         wanted = goes_back and of_loss and record[layout.LAYER_TRAINED]
-        paired = i + 1 < len(records) and records[i + 1][layout.LAYER_PAIRED]  # which then does it
+        paired = i + 1 < len(records) and records[i + 1][layout.LAYER_PAIRED]  # which then computes it
         if many and wanted and not paired:
             record[layout.LAYER_GRADIENT] = parts.address_of(parts.wide_gradient, wide.backward_weights, dtype)
 
 
 def _pair(trained: Sequence[npt.NDArray[np.int64]]) -> None:
-    """Say which of the layers that are gone back through do so at once with the one before."""
+    """Mark the layers whose backward pass is done together with that of the layer before."""
     for before, record in itertools.pairwise(trained):
         record[layout.LAYER_PAIRED] = (
             record[layout.LAYER_KIND] == before[layout.LAYER_KIND] == layout.DENSE
@@ -390,7 +392,7 @@ def _pair(trained: Sequence[npt.NDArray[np.int64]]) -> None:
 
 
 def _put_task(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.dtype[Any]) -> None:
-    """How the rows are gone through, and the loss; ``head`` has their number, and that of inputs and outputs."""
+    """Enter how rows are processed, and the loss; ``head`` has the numbers of rows, inputs and outputs already."""
     packed = task.batch_size is None and task.packed
     head[layout.PACKED] = packed
     head[layout.WEIGHTED] = task.weighted
@@ -407,7 +409,7 @@ def _put_task(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.
 def _put_fetching(
     head: npt.NDArray[np.int64], records: Sequence[npt.NDArray[np.int64]], task: Task, dtype: np.dtype[Any]
 ) -> None:
-    """Into how many parts the tile to come is cut, and how large they are."""
+    """Enter into how many parts the next tile is cut for prefetching, and how large they are."""
     numbers = int(head[layout.INPUTS] + head[layout.OUTPUTS]) * int(head[layout.SAMPLES])
     activated = [record for record in records if record[layout.LAYER_KIND] == layout.DENSE]
     if head[layout.SHUFFLED] or numbers * dtype.itemsize <= CACHE_BYTES or not activated:
@@ -423,7 +425,7 @@ def _put_fetching(
 
 
 def _other(layer: LayerShape, dtype: np.dtype[Any]) -> tuple[int, int]:
-    """The addresses of a layer that is not dense, forward and back."""
+    """Return the addresses of the forward and backward kernels of a layer that is not dense."""
     kernels: tuple[Any, Any] = regularizing_layers.normalize, regularizing_layers.normalize_backward
     if layer.dropout is not None:
         kernels = regularizing_layers.drop, regularizing_layers.drop_backward
@@ -435,7 +437,7 @@ def _other(layer: LayerShape, dtype: np.dtype[Any]) -> tuple[int, int]:
 def _put_bounds(
     head: npt.NDArray[np.int64], lists: _Lists, layers: Sequence[LayerShape], dtype: np.dtype[Any], training: bool
 ) -> None:
-    """Penalties; and in training, bounds on norms and what stays as it is."""
+    """Enter penalties; and in training, bounds on norms, and the parameters that are not trained."""
     starts = np.cumsum([0, *(layer.parameters for layer in layers)]).tolist()
     placed = list(zip(starts, layers, strict=False))
     penalized = [(start, layer) for start, layer in placed if layer.l1 or layer.l2]
@@ -470,7 +472,7 @@ def _put_bounds(
 
 
 def _put_metrics(head: npt.NDArray[np.int64], lists: _Lists, task: Task, dtype: np.dtype[Any]) -> None:
-    """What is kept of an epoch."""
+    """Enter what is recorded for each epoch."""
     head[layout.COLUMNS] = task.width
     head[layout.RATE_COLUMN] = task.column("learning_rate")
     head[layout.VALIDATION_COLUMN] = task.column("val_loss")
@@ -491,7 +493,7 @@ def _put_update(
     task: Task,
     dtype: np.dtype[Any],
 ) -> None:
-    """The optimizer, and when to stop."""
+    """Enter the optimizer, and when to stop."""
     head[layout.PAUSE_EVERY] = task.pause_every
     head[layout.MONITOR_COLUMN] = -1
     if task.monitor is not None:
@@ -521,7 +523,7 @@ def _put_update(
 
 
 def _seconds_per_sample(sizes: npt.NDArray[np.int64], dtype: np.dtype[Any]) -> float:
-    """About what training takes, for layers with these (inputs, units)."""
+    """Return about how long training on a sample takes, for layers of these sizes (inputs, units)."""
     units, products = sizes[:, 1].sum(), sizes.prod(axis=1).sum()
     return float(SECONDS_OF_UNIT * units + SECONDS_OF_PRODUCT * products) * dtype.itemsize / 8
 
@@ -529,9 +531,9 @@ def _seconds_per_sample(sizes: npt.NDArray[np.int64], dtype: np.dtype[Any]) -> f
 def _tile_of(
     batch: int, scratch_rows: int, most_bytes: int, dtype: np.dtype[Any], seconds: float
 ) -> tuple[int, int]:
-    """(samples of a tile, distance between its rows): a batch in tiles of nearly equal size.
+    """Return (samples of a tile, distance between its rows), which cut a batch into tiles of nearly equal size.
 
-    A row has so many bytes at most; a sample takes that many seconds.
+    A row has at most ``most_bytes`` bytes; a sample takes ``seconds``.
     """
     row_bytes = min(most_bytes, max(LEAST_ROW_BYTES, TILE_BYTES // scratch_rows))
     tiles = -(-batch // (row_bytes // dtype.itemsize))
@@ -539,8 +541,8 @@ def _tile_of(
         batch * seconds > taken and batch > (2 * vectors - 1) * LANES[dtype] for taken, vectors in WORTH_TWO
     )
     if tiles > 1 or worth_two:
-        tiles += tiles % 2  # so that two threads have the same to do
+        tiles += tiles % 2  # so that two threads have the same amount of work
     tile = whole_vectors(-(-batch // tiles), dtype)
-    # Rows at a distance of an even number of registers compete for the same places in the cache.
+    # Rows an even number of registers apart would compete for the same places in the cache.
     even = tile // LANES[dtype] % 2 == 0
     return tile, tile + (LANES[dtype] if even else 0)

@@ -1,5 +1,6 @@
-"""A run of the compiled loop: its memory, and how far it has got. It works in chunks, between which Python looks
-at signals and the clock.
+"""A run of the compiled loop: its memory, and how far it has got.
+
+It works in chunks, between which Python handles signals and looks at the clock.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 
 CHUNK_SECONDS = 0.05  # how long compiled code runs before Python may handle Ctrl-C
-FIRST_CHUNK_OPERATIONS = 2e7  # a few milliseconds, from which the speed is then known
+FIRST_CHUNK_OPERATIONS = 2e7  # a few milliseconds, which show the speed
 
-# Of a round, in which each tile has a gradient of its own.
+# Bounds on a round, in which each tile has a gradient of its own.
 MOST_SLOTS, MOST_SLOT_BYTES = 64, 32 << 20
 
-# A thread is worth while if it has this much to do between two updates, and if the run takes that long.
+# A thread is worthwhile if it has this much to do between two updates, and if the run takes at least that long.
 SECONDS_OF_THREAD, LEAST_SECONDS = 0.8e-6, 1e-3
-# Up to so long a step, the loop tries out whether it is worth while indeed, in so many steps; and if there are so
-# many times as many, at least.
+# If a step takes at most DOUBTFUL_SECONDS, the loop tries out whether helpers are indeed worthwhile, in trials of
+# LEAST_TRIAL to MOST_TRIAL steps that take about TRIAL_SECONDS; provided that the run has at least TRIALS_WORTH
+# times as many steps.
 DOUBTFUL_SECONDS, TRIAL_SECONDS, LEAST_TRIAL, MOST_TRIAL, TRIALS_WORTH = 100e-6, 60e-6, 4, 32, 50
 
 STATUS = {
@@ -48,8 +50,9 @@ STATUS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What metrics compare: targets (n·K), row by row, and behind them labels (n) if they want these, and weights
-    (n); and how much memory they need.
+    """What metrics compare: targets (n·K) row by row, then labels (n) if a metric needs them; and weights (n).
+
+    ``work`` is how many numbers of memory they need.
     """
 
     targets: Array
@@ -59,7 +62,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Validation:
-    """Rows that are looked at after each epoch: their plan, their packed data, and what metrics compare."""
+    """Validation rows, evaluated after each epoch: their plan, their packed data, and what metrics compare."""
 
     plan: Plan
     data: Data
@@ -67,29 +70,29 @@ class Validation:
 
 
 class Feed(Protocol):
-    """Rows that are read while the run works on those before."""
+    """Rows that are read while the run works on the previous ones."""
 
-    data: Data  # where they are put
+    data: Data  # into which they are read
 
     def window(self, passes: int | None) -> tuple[int, int, int]:
-        """The next: (its first row, the first behind it, where in the data that one stands).
+        """Return the next window: (its first row, the first row after it, the first one's place in the data).
 
-        All are asked for, one after the other, again and again; so many times over at most. What the one before
-        held may be overwritten.
+        All windows are asked for in turn, over and over, at most ``passes`` times. The previous window may be
+        overwritten.
         """
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
 
 
 def _seconds_of_step(plan: Plan, task: Task) -> float:
-    """About how long one thread works between two updates."""
+    """Return about how long one thread works between two updates."""
     share = 1.0 if task.what == layout.TRAIN else 0.5
     return plan.seconds_per_sample * int(plan.numbers[layout.BATCH]) * share
 
 
 def _worth(plan: Plan, task: Task) -> int:
-    """How many threads are worth waking: by the work between two updates, and by that of the whole run."""
+    """Return how many threads are worth waking, judged by the work of a step and that of the whole run."""
     if task.update is not None and task.update.gauss_newton is not None:
         return 1  # tiles add to one matrix
     batch, step = int(plan.numbers[layout.BATCH]), _seconds_of_step(plan, task)
@@ -99,7 +102,7 @@ def _worth(plan: Plan, task: Task) -> int:
 
 
 def _trial(plan: Plan, task: Task) -> int:
-    """Steps in which the loop can tell whether helpers are worth while; 0 where it need not, or had better not."""
+    """Return the steps of a trial whether helpers are worthwhile; 0 if none is needed or would pay."""
     step = _seconds_of_step(plan, task)
     trial = max(LEAST_TRIAL, min(MOST_TRIAL, int(TRIAL_SECONDS / step)))
     steps = task.epochs * -(-int(plan.numbers[layout.SAMPLES]) // int(plan.numbers[layout.BATCH]))
@@ -109,9 +112,10 @@ def _trial(plan: Plan, task: Task) -> int:
 def memory_of_crew(
     threads: int, scratch: int, dtype: np.dtype[Any], tiles: int = 1, length: int = 0, trial: int = 0
 ) -> tuple[Array, Array, Array, Array]:
-    """The board; and for the items of a round gradients, losses, and the optimizer's memory.
+    """Return the board, and for the items of a round the gradients, losses, and memory of the optimizer.
 
-    A batch has so many tiles, and a gradient so many numbers; a trial of the helpers takes so many steps.
+    ``tiles`` is the number of tiles of a batch, ``length`` that of numbers in a gradient, and ``trial`` that of
+    steps in a trial of the helpers.
     """
     length = length if threads > 1 else 0
     fitting = MOST_SLOT_BYTES // max(1, length * dtype.itemsize)
@@ -128,7 +132,7 @@ def memory_of_crew(
     )
 
 
-# Stands in for an array that there is none of, and for what only fit_many needs; never read or written.
+# Stands in for arrays that a run does not have, and for what only fit_many needs; never read or written.
 NOTHING = np.zeros(1, np.int64)
 
 
@@ -137,10 +141,10 @@ class Run:
 
     Attributes
     ----------
-    threads : that may work on it; how many do is decided by ``helped``.
-    scratch_length : numbers of scratch memory that each of them needs.
-    compile_seconds : what the code that it needs took to compile.
-    seconds_before : how long it had run already when it was resumed from a checkpoint.
+    threads : the greatest number of threads that may work on it; ``helped`` decides how many do.
+    scratch_length : how many numbers of scratch memory each thread needs.
+    compile_seconds : the seconds spent compiling the code that it needs.
+    seconds_before : how long it had already run when it was resumed from a checkpoint.
     """
 
     compile_seconds = 0.0
@@ -173,9 +177,9 @@ class Run:
         self.vectors[0][: self.count] = parameters
         shuffled = int(plan.numbers[layout.SAMPLES]) if plan.numbers[layout.SHUFFLED] else 0
         self.threads = min(threads, _worth(plan, task)) if threads > 1 else 1
-        # And behind it, for each thread, the numbers of a tile's rows.
+        # After the order of the rows, each thread has room for the indices of a tile's rows.
         self.order = np.zeros(shuffled + self.threads * plan.stride, np.int64)
-        # One epoch more than there will be: a line search that has ended one has begun the next.
+        # One epoch more than there will be: when a line search ends an epoch, it has begun the next.
         self.records = np.zeros((task.epochs + 1) * task.width), np.zeros(layout.SUMS)
         self.cursor = np.zeros(layout.CURSOR, np.int64)
         self.cursor[layout.TO_SHUFFLE] = self.cursor[layout.VALIDATED] = -1
@@ -200,7 +204,7 @@ class Run:
 
     @functools.cached_property
     def scratch(self) -> Array:
-        """Of all threads; it holds nothing from one tile to the next."""
+        """The scratch memory of all threads, which keeps nothing from one tile to the next."""
         return aligned_zeros(self.threads * self.scratch_length, self.plan.dtype)
 
     @functools.cached_property
@@ -210,12 +214,12 @@ class Run:
         return memory_of_crew(self.threads, self.scratch_length, plan.dtype, tiles, plan.vector_length, trial)
 
     def compile(self) -> None:
-        """Compile what ``chunks`` needs, or load what is on disk."""
+        """Compile the loop that ``chunks`` needs, or load it from disk."""
         compiled.train.prepare(self.plan.dtype, *self._arguments(0, 0))
 
     @functools.cached_property
     def addresses(self) -> Array:
-        """Of all that the loop works on but scratch memory, in the order of ``kernels.job``."""
+        """The addresses of all that the loop works on except scratch memory, in the order of ``kernels.job``."""
         arrays = self._arrays
         found = {id(array): address_of(array) for array in {id(array): array for array in arrays}.values()}
         return np.array([found[id(array)] for array in arrays], np.int64)
@@ -225,10 +229,7 @@ class Run:
 
     @contextmanager
     def helped(self) -> Iterator[None]:
-        """While this lasts, other threads help with the chunks.
-
-        Raises what one of them has raised.
-        """
+        """Let other threads help with the chunks inside this context; an exception in one of them is raised."""
         board = self._crew[0]
         with reserve(self.threads) as granted, Helpers() as helpers:
             board[team.ROUND] = 0
@@ -242,7 +243,7 @@ class Run:
     def _help(self, thread: int) -> None:
         try:
             compiled.train(*self._arguments(thread, 0))
-        except BaseException:  # in plain Python only; the leader would wait for what this thread has claimed
+        except BaseException:  # only in plain Python; the leader would wait for the items this thread has claimed
             self._crew[0][team.HELPED] = team.ALL
             self.stop()
             raise
@@ -254,17 +255,17 @@ class Run:
 
     @property
     def status(self) -> str:
-        """The word for how it stands."""
+        """The status of the run, as the history names it."""
         return STATUS[int(self.cursor[layout.STATUS])]
 
     @property
     def epochs(self) -> int:
-        """How many are finished."""
+        """The number of finished epochs."""
         return int(self.cursor[layout.EPOCH])
 
     @property
     def record(self) -> Doubles:
-        """(epochs, width) what was kept of each finished epoch."""
+        """The record (epochs, width) of the finished epochs."""
         width = self.task.width
         return self.records[0][: self.epochs * width].reshape(-1, width)
 
@@ -276,22 +277,22 @@ class Run:
 
     @property
     def parameters(self) -> Array:
-        """(P,) those after the last finished update, a view that cannot be written to."""
+        """The parameters (P,) after the last finished update, a read-only view."""
         update = self.task.update
-        # A line search has its trials in the first vector.
+        # A line search keeps its trial points in the first vector.
         searching = update is not None and update.line_search and self.cursor[layout.UPDATES] > 0
         return read_only(self.vectors[2 if searching else 0][: self.count])
 
     @property
     def between_epochs(self) -> bool:
-        """Whether nothing of the next epoch has been done that could not be done again."""
+        """Whether the run is between two epochs: nothing of the next is done that could not be repeated."""
         begun = self.cursor[layout.FIRST] + self.cursor[layout.DONE]
-        diverged = self.cursor[layout.STATUS] == layout.DIVERGED  # in an epoch's first update, it may be
+        diverged = self.cursor[layout.STATUS] == layout.DIVERGED  # maybe in an epoch's first update
         return bool(begun == 0 and self.cursor[layout.VALIDATED] < 0 and not diverged)
 
     @property
     def learning_rate(self) -> float:
-        """That of the last update, or of the first if there was none."""
+        """The learning rate of the last update, or of the first one if there was none yet."""
         numbers = self.plan.numbers
         warm = self.reals[layout.WARM_EPOCHS] * -(-numbers[layout.SAMPLES] // numbers[layout.BATCH])
         if self.cursor[layout.UPDATES] == 0 and warm > 0:
@@ -307,22 +308,22 @@ class Run:
             greatest = float(np.abs(gradient).max())
             if greatest == 0.0 or not np.isfinite(greatest):
                 return greatest
-            # Of numbers that are at most 1: squares of great ones would overflow.
+            # The norm of numbers of at most 1: squares of large ones would overflow.
             return greatest * float(np.linalg.norm(gradient / greatest))
 
     @property
     def samples(self) -> int:
-        """How many samples have been trained on, each as often as it was."""
+        """The number of samples trained on, counted once for each time."""
         rows = int(self.plan.numbers[layout.SAMPLES])
         return self.epochs * rows + int(self.cursor[layout.FIRST] + self.cursor[layout.DONE])
 
     @property
     def share(self) -> float:
-        """How much of all epochs is done, from 0 to 1."""
+        """The share of all epochs that is done, from 0 to 1."""
         return self.samples / (self.task.epochs * int(self.plan.numbers[layout.SAMPLES]))
 
     def told(self) -> list[str]:
-        """For people: the epoch, and its losses."""
+        """Return texts for a progress display: the epoch, and its losses."""
         said = [f"epoch {self.epochs}/{self.task.epochs}"]
         if self.epochs:
             last = self.record[-1]
@@ -332,22 +333,22 @@ class Run:
         return said
 
     def stop(self) -> None:
-        """End it, between two chunks."""
+        """Stop the run, between two chunks."""
         self.cursor[layout.STATUS] = layout.STOPPED
 
     def pause_after_epoch(self, wanted: bool) -> None:
-        """Let the next chunk end with the epoch, or when it would end anyway."""
+        """Make the next chunk end with its epoch, if wanted; else when it would end anyway."""
         self.plan.numbers[layout.PAUSE_EVERY] = 1 if wanted else self.task.pause_every
 
     def _has_row(self) -> bool:
-        """Whether the row that the loop needs next has been read; it may need none."""
+        """Return whether the row that the loop needs next, if any, has been read."""
         if self._feed is None or self.cursor[layout.VALIDATED] >= 0:
             return True
         numbers, row = self.plan.numbers, self.cursor[layout.FIRST] + self.cursor[layout.DONE]
         return bool(numbers[layout.WINDOW] <= row < numbers[layout.WINDOW_END])
 
     def _read_on(self) -> None:
-        """Have the next window."""
+        """Get the next window."""
         assert self._feed is not None
         searching = self.task.update is not None and self.task.update.line_search
         first, stop, place = self._feed.window(None if searching else self.task.epochs - self.epochs)
@@ -355,7 +356,7 @@ class Run:
         numbers[layout.WINDOW], numbers[layout.WINDOW_END], numbers[layout.SHIFT] = first, stop, place - first
 
     def close(self) -> None:
-        """Give up what reads its rows."""
+        """Stop what reads its rows."""
         if self._feed is not None:
             self._feed.close()
 
@@ -378,12 +379,12 @@ class Run:
 
     @property
     def first_budget(self) -> int:
-        """Tiles that take a few milliseconds, as far as can be told."""
+        """The number of tiles that take a few milliseconds, by estimate."""
         samples = min(self.plan.tile, int(self.plan.numbers[layout.BATCH]))
         return max(1, int(FIRST_CHUNK_OPERATIONS / (6 * samples * (self.plan.vector_length + 1))))
 
     def chunks(self) -> Iterator[None]:
-        """Run to the end; after each chunk the caller has its turn."""
+        """Run to the end, yielding after each chunk."""
         budget = self.first_budget
         while self.running:
             if not self._has_row():
@@ -392,7 +393,7 @@ class Run:
             start = time.perf_counter()
             compiled.train(*self._arguments(0, budget))
             seconds = max(time.perf_counter() - start, 1e-9)
-            # What ends before its budget is spent says nothing of the time that this takes.
+            # A chunk that ends before its budget is spent does not show how long the budget takes.
             if (not pauses and self._has_row()) or seconds > CHUNK_SECONDS / 2:
                 budget = max(1, min(8 * budget, int(budget * CHUNK_SECONDS / seconds)))
             yield

@@ -1,4 +1,4 @@
-"""Rows by class: weights of classes, and rows set apart for validation."""
+"""Rows by class: class weights, and rows set apart for validation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fastnn.loss_kinds import Kind, Loss
 
 Array = npt.NDArray[Any]
 
-SPLIT = 2**61  # the stream of random numbers for what is set apart; those of epochs stay far below
+SPLIT = 2**61  # the stream of random numbers for the split; those of epochs stay far below
 
 
 def labels_of(loss: Loss, rows: Rows) -> Array | None:
-    """(n,) the class of each row, or None where targets are no classes."""
+    """Return the class (n,) of each row, or None if the targets are not classes."""
     given = rows.given
     if loss.kind is Kind.LABELS:
         return np.asarray(given.argmax(axis=1))
@@ -32,7 +32,7 @@ def labels_of(loss: Loss, rows: Rows) -> Array | None:
 
 
 def with_class_weights(class_weight: Any, loss: Loss, rows: Rows) -> Rows:
-    """Rows whose weights are multiplied by those of their classes."""
+    """Return the rows with their weights multiplied by those of their classes."""
     if class_weight is None:
         return rows
     labels = labels_of(loss, rows)
@@ -51,7 +51,7 @@ def with_class_weights(class_weight: Any, loss: Loss, rows: Rows) -> Rows:
 
 
 def _factors(class_weight: Any, labels: Array, rows: Rows, classes: int) -> Array:
-    """(classes,) the factor of each class; 1 of those that have none."""
+    """Return the factor (classes,) of each class; 1 for classes that are given none."""
     factors = np.ones(classes, rows.dtype)
     if isinstance(class_weight, str):
         checks.choice(class_weight, "class_weight", ["balanced"])
@@ -73,7 +73,7 @@ def _factors(class_weight: Any, labels: Array, rows: Rows, classes: int) -> Arra
 
 
 def split(rows: Rows, share: float, loss: Loss, seed: int) -> tuple[Rows, Rows]:
-    """(for training, for validation): the rows that ``apart`` does not choose, and those that it does."""
+    """Return (training rows, validation rows): those that ``apart`` does not choose, and those that it does."""
     chosen = apart(rows, share, loss, seed)
     parts = rows.chosen(~chosen), rows.chosen(chosen)
     for part, what in zip(parts, ("training", "validation"), strict=True):
@@ -85,7 +85,7 @@ def split(rows: Rows, share: float, loss: Loss, seed: int) -> tuple[Rows, Rows]:
 
 
 def apart(rows: Rows, share: Any, loss: Loss, seed: int) -> npt.NDArray[np.bool_]:
-    """(n,) which rows are set apart for validation: a share of them, of each class alike.
+    """Return a mask (n,) of the rows set apart for validation: the same share of each class.
 
     The same seed sets the same rows apart.
     """
@@ -105,12 +105,12 @@ def apart(rows: Rows, share: Any, loss: Loss, seed: int) -> npt.NDArray[np.bool_
 
 
 def _of_each_class(order: Array, labels: Array, count: int) -> Array:
-    """The first rows of each class, as many as its share of ``count`` is, but never all of a class."""
+    """Return the first rows of each class: its share of ``count`` rows in all, but never the whole class."""
     n = len(order)
     sizes = np.unique(labels, return_counts=True)[1]
     quotas = count * sizes // n
     missing = count - int(quotas.sum())
-    for i in np.argsort(-(count * sizes % n), kind="stable"):  # those that lost most by rounding come first
+    for i in np.argsort(-(count * sizes % n), kind="stable"):  # the classes that lost most by rounding come first
         if missing > 0 and quotas[i] + 1 <= sizes[i] - 1:
             quotas[i] += 1
             missing -= 1
@@ -121,7 +121,7 @@ def _of_each_class(order: Array, labels: Array, count: int) -> Array:
 
 
 def permutation(n: int, seed: int) -> Array:
-    """The numbers 0 … n - 1 in the order of this seed."""
+    """Return the numbers 0 … n - 1, shuffled with this seed."""
     order = np.arange(n, dtype=np.int64)
     arguments = order, seed, SPLIT
     compiled.permute.prepare(order.dtype, *arguments)

@@ -1,7 +1,7 @@
-"""Rows that are read bit by bit: of arrays too great to be packed at once, or of an iterable of blocks.
+"""Rows that are read piece by piece: from arrays too large to be packed at once, or from an iterable of blocks.
 
-They are cut into windows of whole tiles, the tiles that there would be in memory, and so every number is the same
-to the last bit. A thread reads and packs the next windows while the compiled loop works on the present one.
+They are cut into windows of whole tiles, the same tiles as if all were in memory, so that every number is the same
+to the last bit. A thread reads and packs the next windows while the compiled loop works on the current one.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Array = npt.NDArray[Any]
 WINDOWS = 3  # one is worked on, one is ready, one is being filled
 WINDOW_BYTES = (
     8 << 20
-)  # at most, if there are several: what is packed is then still in a cache when it is worked on
-PIECE_BYTES = 1 << 20  # of rows that are converted and checked at a time
-PIECES = 4  # as many are alive then: converted, compared with infinity, cut by weights
-LEAVE_SECONDS = 0.1  # how long an error, or Ctrl-C, waits for the reader, who may wait for the user's blocks
+)  # at most, if there are several: packed rows are then still in a cache when they are worked on
+PIECE_BYTES = 1 << 20  # size of the rows that are converted and checked at a time
+PIECES = 4  # how many copies are then alive: converted, compared with infinity, cut by weights
+LEAVE_SECONDS = 0.1  # how long an error, or Ctrl-C, waits for the reader, which may wait for the user's blocks
 LOOK_SECONDS = 0.1  # how long to wait before looking whether Ctrl-C was pressed; not all systems interrupt a wait
 
 
 class Block(NamedTuple):
-    """Rows as they were given, and what errors say of where they are."""
+    """Rows as they were given, and how errors say where they are."""
 
     X: Array
     y: Array
@@ -51,7 +51,7 @@ Blocks: TypeAlias = Generator[Block, None, None]
 
 @dataclass(frozen=True)
 class Found:
-    """What a first pass has found: how many rows, how many of a weight above 0, and whether they have weights."""
+    """What the first pass found: how many rows, how many of a weight above 0, and whether they have weights."""
 
     rows: int
     counting: int
@@ -59,13 +59,13 @@ class Found:
 
 
 class Stream:
-    """Rows that can be gone through again and again, piece by piece; it stands where ``Rows`` do.
+    """Rows that are read piece by piece, any number of times; a stream can replace ``Rows``.
 
     Attributes
     ----------
-    limit : bytes that may be taken for what is made of them; None: as few as will do.
-    taken : bytes that were left for other things, and are not in limit any more.
-    in_place : they are not; they are packed window by window.
+    limit : how many bytes may be used for what is made from the rows; None: as few as will do.
+    taken : how many bytes were left for other uses; they are no longer part of ``limit``.
+    in_place : False; the rows are packed window by window.
     """
 
     in_place = False
@@ -84,12 +84,12 @@ class Stream:
 
     @property
     def features(self) -> int:
-        """Of a row."""
+        """The number of features of a row."""
         return self._wanted.features
 
     @property
     def outputs(self) -> int:
-        """Targets of a row."""
+        """The number of targets of a row."""
         return self._wanted.outputs
 
     @property
@@ -99,27 +99,27 @@ class Stream:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """That the network has."""
+        """The dtype of the network."""
         return self._wanted.dtype
 
     @property
     def row_bytes(self) -> int:
-        """Of one, with a weight."""
+        """The size of one row with a weight, in bytes."""
         return self._wanted.row_bytes
 
     @property
     def _piece_rows(self) -> int:
-        """Rows that are converted and checked at a time."""
+        """The number of rows that are converted and checked at a time."""
         room = PIECE_BYTES if self.limit is None else min(PIECE_BYTES, self.limit // (4 * PIECES))
         return max(1, room // self.row_bytes)
 
     @property
     def piece_bytes(self) -> int:
-        """What the pieces take that are alive at a time."""
+        """The bytes of all pieces that are alive at a time."""
         return PIECES * self._piece_rows * self.row_bytes
 
     def leave(self, count: int) -> None:
-        """Take so many bytes less."""
+        """Leave that many bytes of the limit for other uses."""
         if self.limit is None:
             return
         if count > self.limit:
@@ -131,7 +131,7 @@ class Stream:
         self.taken += count
 
     def counting(self) -> Stream:
-        """Without the rows of weight 0."""
+        """Return the stream without the rows of weight 0."""
         if self._found.counting == self._found.rows:
             return self
         found = copy.copy(self)
@@ -140,7 +140,7 @@ class Stream:
         return found
 
     def compared(self) -> Rows:
-        """What metrics compare with, which is kept: targets as they were given, and weights; X has no columns."""
+        """Return what metrics compare, and keep it: targets as they were given, and weights; X has no columns."""
         if self._compared is None:
             n = len(self)
             targets = np.empty((n, self.outputs), self.dtype)
@@ -155,12 +155,12 @@ class Stream:
         return self._compared
 
     def pieces(self, ended: Callable[[], bool] = lambda: False) -> Generator[Rows, None, None]:
-        """All rows, checked and converted; no more of them as soon as ``ended`` says so.
+        """Yield all rows, checked and converted, until ``ended`` returns True.
 
         Raises
         ------
         TypeError, ValueError
-            If something is wrong with them, or if there are more or less than there were.
+            If rows are invalid, or if there are more or fewer than in the first pass.
         """
         first, rows, counting = self._found, 0, 0
         for piece in self._all_pieces(ended):
@@ -235,7 +235,7 @@ class Stream:
 
 
 def _others(how: str) -> ValueError:
-    """What is said of rows that change from pass to pass."""
+    """Return the error for rows that change from pass to pass."""
     return ValueError(
         f"the rows are others than when they were read first: {how}; an object is needed that gives the same rows "
         "each time it is gone through"
@@ -244,7 +244,7 @@ def _others(how: str) -> ValueError:
 
 @contextlib.contextmanager
 def _said_of(where: str, rows: int = 0) -> Iterator[None]:
-    """Errors begin with where they are, and are on the whole block of so many rows."""
+    """Make errors begin with where the rows are, and use indices into the whole block of that many rows."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -255,12 +255,12 @@ def _said_of(where: str, rows: int = 0) -> Iterator[None]:
 
 
 def are_blocks(X: Any) -> bool:
-    """Whether this is an iterable of blocks, rather than an array or what becomes one.
+    """Return whether X is an iterable of blocks, rather than an array or something that becomes one.
 
     Raises
     ------
     TypeError
-        If it can be gone through only once.
+        If it can be iterated over only once.
     """
     if not isinstance(X, Iterable) or isinstance(X, (str, bytes, Mapping)) or hasattr(X, "__array__"):
         return False
@@ -284,7 +284,7 @@ def _is_table(value: Any) -> bool:
 
 
 def of_blocks(blocks: Iterable[Any], wanted: Format, limit: int | None) -> Stream:
-    """A stream of blocks (X, y) or (X, y, sample_weight)."""
+    """Return a stream of blocks (X, y) or (X, y, sample_weight)."""
 
     def read() -> Blocks:
         for i, given in enumerate(blocks):
@@ -298,7 +298,7 @@ def of_blocks(blocks: Iterable[Any], wanted: Format, limit: int | None) -> Strea
 
 
 def block_of(where: str, X: Any, y: Any, weights: Any = None) -> Block:
-    """Arrays of numbers with as many rows each."""
+    """Return a block of arrays of numbers, after checking that they have the same number of rows."""
     rows = checks.numbers_of(X, "X")
     found = [checks.numbers_of(y, "y")]
     if weights is not None:
@@ -313,7 +313,7 @@ def block_of(where: str, X: Any, y: Any, weights: Any = None) -> Block:
 
 
 def of_arrays(block: Block, wanted: Format, limit: int) -> Stream:
-    """A stream of the rows of arrays."""
+    """Return a stream of the rows of arrays."""
 
     def read() -> Blocks:
         yield block
@@ -322,7 +322,7 @@ def of_arrays(block: Block, wanted: Format, limit: int) -> Stream:
 
 
 def copied_bytes(block: Block, wanted: Format) -> int:
-    """What the arrays take that have to be made of those given before they can be packed."""
+    """Return the bytes of the copies of given arrays that are needed before they can be packed."""
 
     def copied(array: Array | None, columns: int) -> int:
         if array is None:
@@ -337,25 +337,25 @@ def copied_bytes(block: Block, wanted: Format) -> int:
 
 
 def packed_bytes(rows: int, wanted: Format) -> int:
-    """What rows take in tiles, at most: with a weight each, and room for one register more than eight at least."""
+    """Return the most bytes that rows take in tiles: each with a weight, and one register in eight as a gap."""
     return rows * wanted.row_bytes * 9 // 8
 
 
 def compared_bytes(rows: int, wanted: Format) -> int:
-    """What metrics keep of rows, at most: predictions, targets and weights, labels, and the rows of weight 0."""
+    """Return the most bytes that metrics keep: predictions, targets, weights and labels, with rows of weight 0."""
     return rows * (3 * wanted.outputs + 4) * wanted.dtype.itemsize
 
 
 @dataclass(frozen=True)
 class Use:
-    """What rows are for, as far as it says how they may be held.
+    """How rows are used, as far as it decides how they may be held.
 
     Attributes
     ----------
-    mini_batches : they are; without them, all rows are one batch.
-    shuffled : mini-batches are drawn in a new order each epoch.
-    beside : how many bytes are taken beside so many rows.
-    in_memory : why they may not be read bit by bit; "" if they may.
+    mini_batches : whether there are mini-batches; if not, all rows are one batch.
+    shuffled : whether mini-batches are drawn in a new order each epoch.
+    beside : a function that returns how many bytes are needed beside that many rows.
+    in_memory : why the rows cannot be read piece by piece; "" if they can.
     """
 
     mini_batches: bool = False
@@ -367,7 +367,7 @@ class Use:
 def rows_of(
     X: Any, y: Any, sample_weight: Any, wanted: Format, memory_limit: Any, use: Use
 ) -> tuple[Rows | Stream, Dataset | None]:
-    """Checked rows, and the Dataset they are from; or a stream, if they are blocks, or too great to be packed."""
+    """Return checked rows and their Dataset, if any; or a stream, for blocks and rows too large to be packed."""
     limit = None if memory_limit is None else checks.byte_count(memory_limit, "memory_limit")
     if y is None and not isinstance(X, Dataset):
         if not are_blocks(X):
@@ -407,14 +407,14 @@ def _stream_of_blocks(blocks: Iterable[Any], wanted: Format, limit: int | None, 
 
 
 def _bytes_to_hold(block: Block, wanted: Format, use: Use) -> int:
-    """What is made of arrays so that all rows are in memory."""
+    """Return the bytes of all that is made from arrays to hold all rows in memory."""
     rows = len(block.X)
     order = 8 * rows if use.shuffled else 0
     return copied_bytes(block, wanted) + (order if use.mini_batches else packed_bytes(rows, wanted))
 
 
 def _refuse_bits(rows: int, wanted: Format, limit: int, needed: int, beside: int, use: Use) -> None:
-    """ValueError for rows that there is too little room for, and that cannot be read bit by bit."""
+    """Raise ValueError for rows that the limit has no room for if they cannot be read piece by piece."""
     if use.mini_batches and use.shuffled:
         copied = f", and so do X, y and weights of type {wanted.dtype} in C order and native byte order"
         raise ValueError(
@@ -432,7 +432,7 @@ def _refuse_bits(rows: int, wanted: Format, limit: int, needed: int, beside: int
 
 
 class Flat:
-    """Memory for rows, row after row, as mini-batches are gathered from.
+    """Memory for rows, one after the other, from which mini-batches are gathered.
 
     Attributes
     ----------
@@ -453,7 +453,7 @@ class Flat:
             weights[at : at + len(rows)] = rows.weights
 
     def end(self, count: int) -> None:
-        """Nothing is to be filled up."""
+        """Do nothing: there are no tiles to fill up."""
 
 
 class Windows:
@@ -461,7 +461,7 @@ class Windows:
 
     Parameters
     ----------
-    room : bytes that the windows, and what is needed to fill them, may take; None: as few as will do.
+    room : how many bytes the windows, and what is needed to fill them, may take; None: as few as will do.
 
     Attributes
     ----------
@@ -470,7 +470,7 @@ class Windows:
     Raises
     ------
     ValueError
-        If there is not room enough.
+        If there is not enough room.
     """
 
     def __init__(self, stream: Stream, plan: Plan, room: int | None) -> None:
@@ -496,7 +496,7 @@ class Windows:
         self._closed = False
 
     def _units(self, room: int | None, unit_bytes: int) -> int:
-        """How many tiles a window may have: all there are, or so many that there is room for several windows."""
+        """Return how many tiles a window may have: all of them, or as many as leave room for several windows."""
         least = max(1, WINDOW_BYTES // unit_bytes)
         if room is None:
             return least
@@ -504,7 +504,7 @@ class Windows:
         if left * self._unit >= self._n:
             return left
         if left < WINDOWS:
-            # Pieces take a fourth of the room there is, up to PIECES · PIECE_BYTES, but one row each at least.
+            # Pieces take a fourth of the room, up to PIECES · PIECE_BYTES, but at least one row each.
             pieces = max(PIECES * self._stream.row_bytes, min(PIECES * PIECE_BYTES, unit_bytes))
             taken = self._stream.taken
             beside = f", beside the {memory.shown(taken)} of metrics and validation rows" if taken else ""
@@ -515,12 +515,12 @@ class Windows:
         return min(left // WINDOWS, least)
 
     def _whole(self, units: int) -> int:
-        """Rows of a window, so that no tile is in two of them: whole batches, or whole tiles of one batch."""
+        """Return the rows of a window: whole batches or whole tiles of one batch, so no tile is in two windows."""
         rows = units * self._unit
         return rows // self._batch * self._batch if rows >= self._batch else rows
 
     def _cuts(self) -> Iterator[tuple[int, int]]:
-        """The first row of each window, and the first behind it."""
+        """Yield the first row of each window, and the first row after it."""
         step = max(self._size, self._batch)
         for batch in range(0, self._n, step):
             end = min(batch + step, self._n)
@@ -528,10 +528,10 @@ class Windows:
                 yield first, min(first + self._size, end)
 
     def window(self, passes: int | None) -> tuple[int, int, int]:
-        """The next: (its first row, the first behind it, where in the data that one stands).
+        """Return the next window: (its first row, the first row after it, the first one's place in the data).
 
-        What the one before held may be overwritten. ``passes`` tells, when it is asked for the first time, how
-        often all windows will be asked for at most; None if nobody knows. Raises what reading has raised.
+        The previous window may be overwritten. In the first call, ``passes`` says how many times at most all
+        windows will be asked for; None if that is not known. Exceptions of reading are raised here.
         """
         if self._reader is None:
             reader = threading.Thread(target=self._read, args=(passes,), name="fastnn reader", daemon=True)
@@ -553,10 +553,10 @@ class Windows:
         return found
 
     def close(self) -> None:
-        """End the thread; at most it still reads the block that it is at.
+        """End the thread; at most, it finishes reading its current block.
 
-        An exception on its way out, such as that of Ctrl-C, does not wait until the user's iterable gives that
-        block: the thread ends by itself then, and what it writes to is its own.
+        If an exception such as that of Ctrl-C is being handled, this does not wait for the user's iterable to give
+        that block: the thread then ends by itself, and what it writes to is its own.
         """
         self._closed = True
         self._free.put(None)
@@ -569,7 +569,7 @@ class Windows:
             self._reader.join(LOOK_SECONDS)
 
     def _read(self, passes: int | None) -> None:
-        """Fill windows, as far as there are free ones, again and again."""
+        """Fill free windows, pass after pass, until closed."""
         try:
             done = 0
             if self._size >= self._n:
@@ -579,11 +579,14 @@ class Windows:
                     for window in windows:
                         self._ready.put(window)
                 done += 1
-        except BaseException as error:  # it is raised again where the windows are asked for
+        except BaseException as error:  # raised again by ``window``
             self._ready.put(error)
 
     def _one_pass(self) -> Generator[tuple[int, int, int], None, None]:
-        """The windows of one; the last when it is certain that no rows follow, for nobody may ask for more."""
+        """Yield the windows of one pass.
+
+        The last one comes only once it is certain that no rows follow, as nobody may ask for more.
+        """
         cuts = self._cuts()
         first = at = stop = 0
         place: int | None = None

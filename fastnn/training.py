@@ -1,4 +1,4 @@
-"""What is done with a network and rows: the loss, its gradient, and training."""
+"""The loss of a network on rows, its gradient, and training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Problem:
-    """A network's shape and its loss."""
+    """The shape of a network, and its loss."""
 
     layers: Sequence[LayerShape]
     output: str  # the activation of the outputs
@@ -41,53 +41,53 @@ class Problem:
 
     @property
     def drops(self) -> bool:
-        """Whether there is dropout."""
+        """Whether any layer is dropout."""
         return any(layer.dropout is not None for layer in self.layers)
 
     def on(self, rows: Rows | Stream, task: Task) -> Task:
-        """A task, with its loss, on rows."""
+        """Return the task with this problem's loss, for these rows."""
         loss = self.loss.part(self.output, rows.outputs)
         return replace(task, loss=loss, weighted=rows.is_weighted, packed=not rows.in_place)
 
     def plan(self, rows: Rows | Stream, task: Task) -> Plan:
-        """The plan for that."""
+        """Return the plan for a task on rows."""
         return make_plan(self.layers, rows.features, rows.outputs, len(rows), rows.dtype, task)
 
 
 def evaluate(problem: Problem, parameters: Array, rows: Rows | Stream, dataset: Dataset | None = None) -> float:
-    """The loss of rows."""
+    """Return the loss on rows."""
     return whole_pass(problem, parameters, rows, layout.EVALUATE, dataset).loss()
 
 
 def gradient(
     problem: Problem, parameters: Array, rows: Rows, dataset: Dataset | None = None
 ) -> tuple[float, Array]:
-    """The loss of rows and its gradient by the parameters."""
+    """Return the loss on rows, and its gradient with respect to the parameters."""
     return whole_pass(problem, parameters, rows, layout.GRADIENT, dataset).gradient()
 
 
 def summed_gradient(problem: Problem, parameters: Array, rows: Rows) -> Array:
-    """The gradient of the sum, not the mean, of the rows' losses."""
+    """Return the gradient of the sum, not the mean, of the rows' losses."""
     return whole_pass(problem, parameters, rows, layout.GRADIENT, None).summed_gradient()
 
 
 class Pass(Protocol):
-    """One pass through a network with all rows at once, which can be asked for one of these."""
+    """One pass of all rows through a network, for one of these results."""
 
     def loss(self) -> float:
-        """The loss."""
+        """Return the loss."""
 
     def gradient(self) -> tuple[float, Array]:
-        """The loss and its gradient, an array of the caller's own."""
+        """Return the loss and its gradient, an array that the caller owns."""
 
     def summed_gradient(self) -> Array:
-        """The gradient of the weighted sum of the rows' losses."""
+        """Return the gradient of the weighted sum of the rows' losses."""
 
 
 def whole_pass(
     problem: Problem, parameters: Array, rows: Rows | Stream, what: int, dataset: Dataset | None
 ) -> Pass:
-    """The pass for a task with checked rows, and with the data set that they are from, if they are."""
+    """Return the pass for the task ``what`` on checked rows, and on the data set they come from, if any."""
     rows = _counting(rows, dataset)
     task = problem.on(rows, Task(what))
     plan = problem.plan(rows, task)
@@ -102,7 +102,7 @@ def whole_pass(
 
 @dataclass(frozen=True)
 class _LongPass:
-    """A run of one epoch."""
+    """A pass as a run of one epoch."""
 
     plan: Plan
     data: Data | Feed
@@ -118,7 +118,7 @@ class _LongPass:
                 for _ in run.chunks():
                     pass
         sums = run.records[1]
-        # A loss that is not finite ends a run before it gets into the record of epochs.
+        # A loss that is not finite ends a run before it is recorded.
         loss = run.losses[0] if run.epochs else sums[layout.BATCH_LOSS] / sums[layout.BATCH_WEIGHT]
         return float(loss), run.vectors[1][: len(self.parameters)]
 
@@ -134,12 +134,12 @@ class _LongPass:
 
 
 def _counting(rows: Rows | Stream, dataset: Kept | None) -> Rows | Stream:
-    """Without the rows of weight 0."""
+    """Return the rows without those of weight 0."""
     return rows.counting() if dataset is None or not isinstance(rows, Rows) else dataset.counting(rows)
 
 
 def _data(rows: Rows | Stream, plan: Plan, dataset: Kept | None) -> Data | Feed:
-    """What the compiled loop reads, or who reads it."""
+    """Return the data that the compiled loop reads, or the windows that read them for it."""
     if not isinstance(rows, Rows):
         from fastnn.streams import Windows
 
@@ -151,33 +151,33 @@ def _data(rows: Rows | Stream, plan: Plan, dataset: Kept | None) -> Data | Feed:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fit, after all checks. Its task is complete but for what is known of the rows."""
+    """A fit, after all checks; its task is complete except for what depends on the rows."""
 
     problem: Problem
     rows: Rows | Stream
-    dataset: Dataset | None  # that the rows are from, if they are as they were there
+    dataset: Dataset | None  # that the rows come from, if they are unchanged
     validation: Rows | None
     optimizer: Optimizer
     task: Task
     threads: int = 1  # at most
-    resume: Callable[[Run], None] | None = None  # what puts the run where another was left
+    resume: Callable[[Run], None] | None = None  # puts the run into the state of a checkpoint
 
 
 class Watcher(Protocol):
-    """Somebody who looks on while a network is trained."""
+    """An observer of a network's training."""
 
     def begin(self, run: Run) -> None:
-        """Before the first chunk; whoever is asked this is told the end too, even if this raises."""
+        """Called before the first chunk; ``end`` is then called too, even if this raises."""
 
     def look(self, run: Run) -> None:
-        """After each chunk."""
+        """Called after each chunk."""
 
     def end(self, run: Run) -> None:
-        """After the last, however it ended."""
+        """Called after the last chunk, however the run ended."""
 
 
 def train(fit: Fit, parameters: Array, watchers: Sequence[Watcher], report: Callable[[History], None]) -> None:
-    """Train. However it ends: overwrite ``parameters`` with those of the last finished update, and report."""
+    """Train; however that ends, store the parameters of the last finished update and report the history."""
     compiling = compiled.seconds_spent()
     run = prepare(fit).run(parameters)
     run.compile()
@@ -219,7 +219,7 @@ def train(fit: Fit, parameters: Array, watchers: Sequence[Watcher], report: Call
 
 
 def conclude(run: Run, parameters: Array, restore: bool) -> None:
-    """Overwrite the network's parameters with the run's; with its best ones, if that is wanted and allowed."""
+    """Overwrite the network's parameters with the run's: the best ones if its monitor and ``restore`` say so."""
     monitor = run.task.monitor
     best = restore and monitor is not None and monitor.restore_best
     kept = run.vectors[4] if best and run.cursor[layout.BEST_EPOCH] else run.parameters
@@ -228,7 +228,7 @@ def conclude(run: Run, parameters: Array, restore: bool) -> None:
 
 @dataclass(frozen=True)
 class Material:
-    """What runs of the same task on the same rows can have in common: all but what they write to."""
+    """What runs of the same task on the same rows can share: all except what they write to."""
 
     plan: Plan
     data: Data | Feed
@@ -238,22 +238,22 @@ class Material:
     threads: int  # at most
 
     def run(self, parameters: Array) -> Run:
-        """A run from these parameters."""
+        """Return a run that starts from these parameters."""
         return Run(self.plan, self.data, parameters, self.task, self.measured, self.validation, self.threads)
 
     def with_seed(self, seed: int) -> Material:
-        """The same with another seed."""
+        """Return the same material with another seed."""
         numbers = self.plan.numbers.copy()
         numbers[layout.SEED] = seed
         return replace(self, plan=replace(self.plan, numbers=numbers), task=replace(self.task, seed=seed))
 
 
 def prepare(fit: Fit, kept: Kept | None = None) -> Material:
-    """Plans and data for training. What ``kept`` has, of an earlier fit, is not made again."""
+    """Return plans and data for training; what ``kept`` holds from an earlier fit is not made again."""
     dataset = fit.dataset or kept
     kept = Kept() if kept is None else kept
     problem, rows, validation = fit.problem, fit.rows, fit.validation
-    # The numbers of rows, by which dropout knows them, stay as they are.
+    # With dropout, rows keep their indices, on which the masks depend.
     if fit.task.batch_size is None and not problem.drops:
         rows = _counting(rows, dataset)
     task = problem.on(rows, fit.task)
@@ -285,7 +285,7 @@ def _seen(validation: Rows) -> Rows:
 
 
 def _compared(rows: Rows, labels: bool) -> tuple[Array, Array]:
-    """The targets row by row, if they are wanted the labels behind them, and the weights."""
+    """Return the targets row by row, followed by the labels if those are wanted; and the weights."""
     weights = rows.weighted().weights
     assert weights is not None
     targets = rows.given.reshape(-1)
@@ -295,7 +295,7 @@ def _compared(rows: Rows, labels: bool) -> tuple[Array, Array]:
 
 
 def history_of(run: Run, seconds: float) -> History:
-    """What a run did, so far."""
+    """Return the history of a run so far."""
     found = run.task.named(run.record)
     assert run.task.update is not None
     constant = np.full(run.epochs, run.task.update.settings[0])

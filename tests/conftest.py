@@ -1,4 +1,4 @@
-"""What all tests share: random numbers, hypothesis' profiles, Python processes, and what runs without JIT."""
+"""Shared by all tests: random numbers, hypothesis' profiles, Python processes, and what runs without JIT."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def rng():
 
 @pytest.fixture(params=["float64", "float32"])
 def dtype(request):
-    """Both dtypes that a network can have."""
+    """Each of the two dtypes that a network can have."""
     return request.param
 
 

@@ -1,4 +1,4 @@
-"""Who helps: threads that are started below the threading module, which does not list them."""
+"""The helper threads, which are started below the threading module and not listed by it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 
 def helpers() -> int:
-    """How many there are; what threading has started are not, nor what it only knows of (dummies)."""
+    """Return the number of helpers, without threads that threading has started or only knows of (dummies)."""
     listed = [thread for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)]
     return 1 + _thread._count() - len(listed)
 
@@ -25,5 +25,5 @@ def helpers_soon(wanted: int, seconds: float = 10.0) -> int:
 
 
 def all_gone() -> bool:
-    """Whether there are none any more."""
+    """Return whether there are no helpers left."""
     return helpers_soon(0) == 0

@@ -1,4 +1,4 @@
-"""Which cases of a test the core has: a cheap one of each kind; the others are slow."""
+"""Marks for the cases of a test: a cheap one of each kind is in the core; the others are slow."""
 
 from __future__ import annotations
 

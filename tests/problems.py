@@ -41,7 +41,7 @@ def call(name, *arguments, **settings):
 
 
 def made(value, library):
-    """What a Call is in a library; anything else is itself, and arrays are lists for the reference."""
+    """Return what a Call makes in a library; anything else as it is, but arrays as lists for the reference."""
     if isinstance(value, Call):
         arguments = [made(argument, library) for argument in value.arguments]
         settings = {name: made(setting, library) for name, setting in value.settings.items()}
@@ -213,7 +213,7 @@ def problem(
 
 
 def assert_same_history(found, expected):
-    """Bit for bit, all but the times."""
+    """Assert that two histories are equal bit for bit, except for the times."""
     times = {"compile_seconds", "run_seconds", "samples_per_second"}
     for name in {f.name for f in fields(found)} - times - {"metrics"}:
         assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)

@@ -43,7 +43,7 @@ def network(seed=1, dtype="float64", layers=None, **options):
 
 
 def same_history(found, expected):
-    """Bit for bit, but for the time that it took."""
+    """Return whether histories are equal bit for bit, except for the times."""
     assert found.status == expected.status
     assert found.best_epoch == expected.best_epoch
     assert found.metrics.keys() == expected.metrics.keys()
@@ -717,7 +717,7 @@ def test_parameters_that_are_not_finite(checkpoint, data, name):
 @pytest.mark.parametrize("at", range(10))
 @pytest.mark.parametrize("number", [-(2**63), -2, 7, 2**62])
 def test_counters_that_do_not_fit(checkpoint, data, at, number):
-    """None of them leads the compiled loop astray."""
+    """Invalid counters never make the compiled loop read or write where it should not."""
     header, arrays = contents(checkpoint)
     arrays["cursor"][at] = number
     rewrite(checkpoint, header, arrays)

@@ -1,4 +1,4 @@
-"""Networks in other people's compiled code: the same bits, from any number of threads, and what is refused."""
+"""Networks in users' compiled code: the same bits, from any number of threads, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: soon, with the parameters of the last finished update, and with a network that goes on working."""
+"""Ctrl-C ends a fit soon, with the parameters of the last finished update and a network that goes on working."""
 
 from __future__ import annotations
 

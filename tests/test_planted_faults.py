@@ -232,7 +232,7 @@ def scaled(function, factor=1 + 1e-6):
 
 
 def forget(*arguments):
-    """In place of what should be done."""
+    """Do nothing, in place of what should be done."""
 
 
 choose, rise, start = reference.Dropout.choose, reference.schedules.WarmUp.rate, reference.EarlyStopping.start

@@ -39,13 +39,13 @@ def network():
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled():
-    """All that is needed, so that nothing is said of that."""
+    """Compile all that is needed, so that no message about it appears."""
     network().fit(X, Y)
     network().predict(X)
 
 
 class Terminal(io.StringIO):
-    """People look at it."""
+    """A stream that is a terminal."""
 
     def isatty(self):
         return True
@@ -69,7 +69,7 @@ def screen(text):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """One with a bar from the first sight on, drawn at each."""
+    """A terminal with a bar that is shown from the start and drawn at every look."""
     monkeypatch.setattr(progress, "SECONDS_BEFORE_BAR", 0.0)
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_SIGHTS", 0.0)
     return Terminal()
@@ -81,7 +81,7 @@ def without_tqdm(monkeypatch):
 
 
 def each_epoch(seen):
-    """With it, each epoch is a sight."""
+    """A callback, with which there is a look at every epoch."""
 
 
 # The bar -------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_bar_goes_on_exceptions(terminal, kind):
 def test_bar_is_gone_before_the_end_is_told(terminal):
     class Teller(fastnn.callbacks.Callback):
         def on_epoch_end(self, seen):
-            """Each epoch is a sight."""
+            """Do nothing: with a callback, there is a look at every epoch."""
 
         def on_train_end(self, seen):
             print("that was it")

@@ -32,7 +32,7 @@ def no_thread_left():
 
 @pytest.fixture
 def seen(monkeypatch):
-    """(first row, first behind it) of every window that a run was given."""
+    """The (first row, first row after it) of every window that a run was given."""
     windows = []
     window = streams.Windows.window
 
@@ -63,7 +63,7 @@ def new_net(dtype="float64", sizes=(2, 3, 1), output="sigmoid", **settings):
 
 
 def assert_same(one, other):
-    """Two networks were trained alike, to the last bit."""
+    """Assert that two networks were trained alike, to the last bit."""
     assert_array_equal(one.parameters, other.parameters)
     assert_same_history(one.history, other.history)
 
@@ -836,7 +836,7 @@ def test_y_is_missing(rows):
 
 @pytest.mark.parametrize("flaw", ["X", "y", "target", "sample_weight", "negative weight", "label", "share"])
 def test_where_a_flaw_is(rows, flaw):
-    """It is said as it is of rows in memory, though they are read in pieces."""
+    """Errors name the same position as for rows in memory, though these are read in pieces."""
     X, y = (array.copy() for array in rows)
     weights, loss, net = np.ones(ROWS), "binary_cross_entropy", new_net()
     if flaw in ("label", "share"):

@@ -1,7 +1,8 @@
-"""Activation functions on lanes: of z, each gives its value and its derivative, which share their work.
+"""Activation functions on lanes: each returns its value at z and its derivative, which share their work.
 
 U units, S samples (whole vectors); rows of samples are ``stride`` numbers apart; a shape is (stride, S, U).
-Those that are more than that are functions of whole rows, in one of three modes: see ``row_activations``.
+Activations that need more than single numbers are functions of whole rows, in one of three modes: see
+``row_activations``.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from fastnn.kernels.simd import (
     width,
 )
 
-# What is asked of an activation: y from z; that and the derivative d; or, of those that need all units and have
-# a matrix for a derivative, the product of d with it.
+# The modes of an activation: compute y from z; compute y and the derivative d; or, if it needs all units and its
+# derivative is a matrix, multiply d by that.
 VALUE, VALUE_AND_SLOPE, TIMES_SLOPE = range(3)
 
 Shape = tuple[int, int, int]
@@ -35,9 +36,9 @@ Shape = tuple[int, int, int]
 LEAKY_SLOPE = 0.01
 SQRT_HALF = 0.7071067811865476
 SIXTH = 0.16666666666666666
-# Of selu: G. Klambauer and others, 2017.
+# The constants of selu: G. Klambauer and others, 2017.
 SELU_SCALE, SELU_BELOW = 1.0507009873554805, 1.7580993408473766  # the second times its alpha
-DENSITY_AT_0 = 0.3989422804014327  # of the standard normal distribution: 1/sqrt(2·pi)
+DENSITY_AT_0 = 0.3989422804014327  # the standard normal density at 0: 1/sqrt(2·pi)
 
 
 @inlined
@@ -66,14 +67,14 @@ def tanh(z: Any) -> Any:
 
 @inlined
 def softsign(z: Any) -> Any:
-    a = minimum(2.0**1000 if is_double(z) else 2.0**100, absolute(z))  # infinity would be divided by itself
+    a = minimum(2.0**1000 if is_double(z) else 2.0**100, absolute(z))  # else infinity would be divided by itself
     r = 1.0 / (1.0 + a)
     return copy_sign(a / (1.0 + a), z), r * r
 
 
 @inlined
 def relu(z: Any) -> Any:
-    off = z <= 0.0  # in this way NaN stays NaN
+    off = z <= 0.0  # so that NaN stays NaN
     return select(off, 0.0, z), select(off, fill(z, 0.0), 1.0)
 
 
@@ -95,7 +96,7 @@ def selu(z: Any) -> Any:
     on = z > 0.0
     raised, high, low = maths.reduce(maximum(-44.0, minimum(0.0, z)))
     scale, rest = SELU_BELOW * power_of_two(raised), maths.expm1_rest(high, low)
-    below = fma(scale, high, fma(scale, rest, scale - SELU_BELOW))  # times e**z - 1, but for its rounding
+    below = fma(scale, high, fma(scale, rest, scale - SELU_BELOW))  # times e**z - 1, apart from its rounding
     return select(on, SELU_SCALE * z, below), select(on, SELU_SCALE, fma(scale, high + rest, scale))
 
 
@@ -132,7 +133,7 @@ def mish(z: Any) -> Any:
     p = fma(2.0, u, select(above, 1.0, square))
     q = p + select(above, 2.0 * square, 2.0)
     r = 1.0 / q
-    # Beyond -1000 the value is 0, and beyond 1000 the derivative is 1: infinity is not to be multiplied by 0.
+    # Below -1000 the value is 0, and above 1000 the derivative is 1: this avoids multiplying infinity by 0.
     z = maximum(-1000.0, z)
     rise = 4.0 * select(above, square, u) * (1.0 + u)
     return z * (p / q), fma(minimum(1000.0, z) * r, rise * r, p * r)
@@ -152,7 +153,7 @@ def step(z: Any) -> Any:
 
 @inlined
 def each(function: Callable[..., Any], z: Any, y: Any, d: Any, shape: Shape, mode: int) -> None:
-    """Overwrite y (U, S) with the value at z and, if asked for, d (U, S) with the derivative; y may be z."""
+    """Overwrite y (U, S) with the value at z and, if needed, d (U, S) with the derivative; y may be z."""
     stride, samples, units = shape
     for u in range(units):
         if mode != VALUE:

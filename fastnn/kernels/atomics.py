@@ -1,6 +1,6 @@
-"""Whole numbers that several threads write to, and ways to wait for each other.
+"""Atomic whole numbers that several threads write to, and ways for threads to wait for each other.
 
-A number is published by ``write``: whoever sees it by ``read`` or ``add`` sees all that was stored before it.
+``write`` publishes a number: a thread that sees it by ``read`` or ``add`` sees all that was stored before it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _one_at_a_time = threading.Lock()
 
 
 def read(p: Any, at: int) -> int:
-    """The number that was published last at p[at]."""
+    """Return the number that was last published at p[at]."""
     return int(p[at])
 
 
@@ -53,7 +53,7 @@ def _write(context, builder, sig, args):
 
 
 def add(p: Any, at: int, number: int) -> int:
-    """Add to p[at], as if nobody else did at the same time; what it was before."""
+    """Add atomically to p[at], and return its value before."""
     with _one_at_a_time:
         before = int(p[at])
         p[at] = before + number
@@ -72,13 +72,13 @@ def _add(context, builder, sig, args):
 
 
 def _call(builder: Any, name: str, *arguments: Any) -> None:
-    """A function of the processor or the system, from whole numbers to nothing."""
+    """Emit the call of a processor or system function that takes whole numbers and returns nothing."""
     described = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
     builder.call(cgutils.get_or_insert_function(builder.module, described, name), arguments)
 
 
 def pause() -> None:
-    """Let a few cycles go by, in a loop that waits for another thread."""
+    """Pause for a few cycles, in a loop that waits for another thread."""
 
 
 @compiled_form(pause, lambda: types.none)
@@ -92,7 +92,7 @@ def _pause(context, builder, sig, args):
 
 
 def give_way() -> None:
-    """Let another thread have this core, if one waits for it."""
+    """Yield this core to another thread, if one waits for it."""
     time.sleep(0)
 
 
@@ -103,7 +103,7 @@ def _give_way(context, builder, sig, args):
 
 
 def sleep(microseconds: int) -> None:
-    """Do nothing for about that long; less than a million."""
+    """Sleep for about that many microseconds, less than a million."""
     time.sleep(microseconds * 1e-6)
 
 

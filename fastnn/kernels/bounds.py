@@ -1,4 +1,4 @@
-"""What keeps parameters and gradients small: penalties, clipping, bounds on norms."""
+"""Kernels that keep parameters and gradients small: penalties, clipping, bounds on norms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from fastnn.kernels.simd import load, maximum, minimum, store, width
 
 @kernel
 def penalty(parameters: Any, gradient: Any, places: Any, settings: Any, count: int, weight: float) -> float:
-    """Σ l1·|w| + l2·w² over ``count`` stretches of the parameters; the gradient gets weight times its derivative.
+    """Return Σ l1·|w| + l2·w² over ``count`` stretches of the parameters; add weight times its derivative to the
+    gradient.
 
     ``places`` holds (start, length) of each stretch, ``settings`` its l1, l2, and 0 if it has no gradient.
     """
@@ -38,7 +39,7 @@ def clip(gradient: Any, count: int, scale: float, value: float, norm: float) -> 
         for i in range(0, count, width(gradient)):
             store(gradient, i, maximum(-bound, minimum(bound, load(gradient, i))))
     if norm > 0.0:
-        # Of numbers that are at most 1, so that squares do not overflow.
+        # The norm of numbers of at most 1, so that squares do not overflow.
         greatest = 0.0
         for i in range(count):
             greatest = max(greatest, abs(float(gradient[i])))

@@ -1,7 +1,7 @@
-"""Calls of parts: functions that are compiled on their own and known to the loop by their addresses.
+"""Calls of parts: functions that are compiled separately and that the loop calls by their addresses.
 
-A part takes pointers, whole numbers (int64) and real numbers (float64), as C functions do; tuples are handed over
-one by one. In plain Python an address is a place in ``FUNCTIONS``.
+A part takes pointers, whole numbers (int64) and real numbers (float64), as C functions do; the items of tuples are
+passed one by one. In plain Python, an address is an index into ``FUNCTIONS``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numba.core.typing import signature
 from fastnn.kernels.jit import inlined
 from fastnn.kernels.simd.types import Pointer, compiled_form
 
-FUNCTIONS: list[Any] = [None]  # what an address stands for without compilation; 0 stands for none
+FUNCTIONS: list[Any] = [None]  # the parts by address without compilation; 0 means that there is none
 
 
 def _flat(arguments: tuple) -> Iterator[Any]:
@@ -33,12 +33,12 @@ def _call(address: int, *arguments: Any) -> Any:
 
 
 def activate(address: int, z: Any, y: Any, d: Any, stride: int, samples: int, units: int, mode: int) -> None:
-    """An activation, in one of the modes of ``kernels.activations``."""
+    """Compute an activation, in one of the modes of ``kernels.activations``."""
     _call(address, z, y, d, stride, samples, units, mode)
 
 
 def loss(address: int, z: Any, y: Any, t: Any, w: Any, d: Any, settings: Any, shape: int) -> float:
-    """The weighted sum of a tile's losses; overwrites d with its derivative. ``shape`` is ``packed``."""
+    """Return the weighted sum of a tile's losses; overwrite d with its derivative. ``shape`` is ``packed``."""
     return _call(address, z, y, t, w, d, settings, shape)
 
 
@@ -47,17 +47,17 @@ FIELD = 21  # bits
 
 @inlined
 def packed(stride: int, samples: int, units: int) -> int:
-    """Three numbers, each below 2**21, in one.
+    """Return three numbers, each below 2**21, packed into one.
 
-    Arguments beyond the sixth are handed over in memory, and two of them are then copied at once: that has to wait
-    until both have arrived there, which takes longer than the loss of a single sample (25 ns).
+    Arguments beyond the sixth are passed in memory, and two of them are then copied at once: that has to wait
+    until both have been stored, which takes longer than the loss of a single sample (25 ns).
     """
     return (stride << 2 * FIELD) | (samples << FIELD) | units
 
 
 @inlined
 def unpacked(shape: int) -> tuple[int, int, int]:
-    """The three numbers."""
+    """Return the three numbers of ``packed``."""
     mask = (1 << FIELD) - 1
     return shape >> 2 * FIELD, (shape >> FIELD) & mask, shape & mask
 
@@ -65,48 +65,49 @@ def unpacked(shape: int) -> tuple[int, int, int]:
 def update(
     address: int, vectors: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float
 ) -> int:
-    """An optimizer's step, see ``kernels.optimizers``; vectors are p, g, previous, state."""
+    """Do an optimizer's step, see ``kernels.optimizers``; vectors are p, g, previous, state."""
     return _call(address, vectors, memory, settings, count, stride, scale, loss)
 
 
 def schedule(address: int, settings: Any, updates: float, each_epoch: float) -> float:
-    """The learning rate after so many updates, of which each epoch has ``each_epoch``."""
+    """Return the learning rate after ``updates`` updates, of which each epoch has ``each_epoch``."""
     return _call(address, settings, updates, each_epoch)
 
 
 def penalty(
     address: int, parameters: Any, gradient: Any, places: Any, settings: Any, count: int, weight: float
 ) -> float:
-    """The penalties of all layers; adds weight times their derivative to the gradient."""
+    """Return the penalties of all layers; add weight times their derivative to the gradient."""
     return _call(address, parameters, gradient, places, settings, count, weight)
 
 
 def clip(address: int, gradient: Any, count: int, scale: float, value: float, norm: float) -> None:
-    """Bounds on scale·gradient, of each number or of its norm; a bound of 0 is none."""
+    """Bound each number of scale·gradient, or its norm; a bound of 0 is none."""
     _call(address, gradient, count, scale, value, norm)
 
 
 def constraint(address: int, parameters: Any, places: Any, settings: Any, count: int) -> None:
-    """Bounds on the norms of weights."""
+    """Bound the norms of weights."""
     _call(address, parameters, places, settings, count)
 
 
 def layer_forward(
     address: int, rows: tuple, weights: Any, setting: float, at: tuple, seed: int, number: int, shape: tuple
 ) -> None:
-    """A layer that is not dense: from x, overwrites z, y and d."""
+    """Do the forward pass of a layer that is not dense: from x, overwrite z, y and d."""
     _call(address, rows, weights, setting, at, seed, number, shape)
 
 
 def layer_backward(address: int, rows: tuple, weights: Any, dw: Any, flags: tuple, shape: tuple) -> None:
-    """Its gradient, from z and d; multiplies the d of the layer before."""
+    """Do the backward pass of such a layer, from z and d; multiply the d of the layer before."""
     _call(address, rows, weights, dw, flags, shape)
 
 
 def wide_layer(address: int, x: Any, weights: Any, start: Any, out: Any, shape: tuple, inputs: int) -> None:
-    """A dense layer of many inputs forward, or of many outputs back to its inputs; see ``kernels.wide``.
+    """Do a forward pass of a dense layer of many inputs, or a backward pass to the inputs of one of many outputs.
 
-    From x, weights and bias overwrites z; or with d, weights and a 0 multiplies the d of the layer before.
+    See ``kernels.wide``. Overwrites z, from x, weights and bias; or multiplies the d of the layer before, from d,
+    weights and a 0.
     """
     _call(address, x, weights, start, out, shape, inputs)
 
@@ -114,7 +115,7 @@ def wide_layer(address: int, x: Any, weights: Any, start: Any, out: Any, shape: 
 def wide_gradient(
     address: int, x: Any, d: Any, gradients: tuple, zero: Any, panel: Any, shape: tuple, inputs: int, add: int
 ) -> int:
-    """The gradient by a dense layer's many weights, and by its bias; for how many of its outputs."""
+    """Compute the gradient of a dense layer's many weights, and of its bias; return for how many outputs."""
     return _call(address, x, d, gradients, zero, panel, shape, inputs, add)
 
 
@@ -129,7 +130,7 @@ def metric(
     work: Any,
     out: Any,
 ) -> None:
-    """A metric of predictions, row by row; overwrites out and work."""
+    """Compute a metric of predictions, row by row; overwrite out and work."""
     _call(address, predictions, targets, weights, rows, outputs, settings, work, out)
 
 
@@ -146,22 +147,22 @@ def gauss_newton(
     factor: float,
     add: int,
 ) -> None:
-    """A tile's part of the Gauss-Newton matrix, which is overwritten or added to."""
+    """Compute a tile's part of the Gauss-Newton matrix, which is overwritten or added to."""
     _call(address, plan, parameters, x, weights, scratch, work, sums, samples, factor, add)
 
 
 def row(address: int, table: Any, x: Any, out: Any) -> None:
-    """One row through the network that a table tells of, see ``kernels.one_row``; overwrites out."""
+    """Take one row through the network that a table describes, see ``kernels.one_row``; overwrite out."""
     _call(address, table, x, out)
 
 
 def few_rows(address: int, given: tuple, budget: int) -> int:
-    """Work on batches that go row by row, see ``kernels.stochastic``."""
+    """Process batches row by row, see ``kernels.stochastic``."""
     return _call(address, given, budget)
 
 
 def _passed_as(kind: Any) -> Any:
-    """The type that an argument is handed over as."""
+    """Return the type with which an argument is passed."""
     if isinstance(kind, types.BaseTuple):
         return types.Tuple(tuple(map(_passed_as, kind)))
     if isinstance(kind, Pointer):
@@ -170,7 +171,7 @@ def _passed_as(kind: Any) -> Any:
 
 
 def _compile(function: Callable[..., Any], result: Any, reals: str = "") -> None:
-    """The compiled form of a call; ``reals`` are the arguments that are real even if a whole number is given."""
+    """Define the compiled form of a call; ``reals`` are arguments that are real even if given as whole numbers."""
     names = list(inspect.signature(function).parameters)[1:]
     real = set(reals.split())
 
@@ -180,7 +181,7 @@ def _compile(function: Callable[..., Any], result: Any, reals: str = "") -> None
         ]
         return signature(result, types.int64, *passed)
 
-    # Numba binds the arguments of a call to those of the typer, which therefore needs their names.
+    # Numba binds the arguments of a call to those of the typer, which therefore needs the same names.
     arguments = ", ".join(["address", *names])
     typer = eval(f"lambda {arguments}: typed({arguments})", {"typed": typed})
 

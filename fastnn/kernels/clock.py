@@ -1,4 +1,4 @@
-"""The time, for compiled code that does not return to Python between what it wants to tell apart."""
+"""The time, for compiled code that measures without returning to Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn.kernels.simd.types import compiled_form
 
 
 def now() -> int:
-    """Nanoseconds since some moment; never back."""
+    """Return nanoseconds since some fixed moment, monotonically."""
     return time.perf_counter_ns()
 
 

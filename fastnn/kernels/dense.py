@@ -1,4 +1,4 @@
-"""The dense layer: outputs, and the gradients by its weights, bias and inputs.
+"""The dense layer: outputs, and the gradients with respect to its weights, bias and inputs.
 
 I inputs, O outputs, S samples (whole vectors). Rows of samples are ``stride`` numbers apart: x (I, S),
 z and d (O, S). Weights are (I, O), row by row. Products are accumulated in registers (see ``products``), always in
@@ -29,10 +29,10 @@ from fastnn.kernels.simd import (
     zeros,
 )
 
-# Inputs whose rows stay in the cache while the gradient by their weights is computed for all outputs.
+# Inputs whose rows stay in the cache while the gradient of their weights is computed for all outputs.
 INPUT_BLOCK = 32
-# Units that ``backward_two`` does at a time: the first of the two layers has a multiple of them. What other
-# numbers would gain is not worth a longer compilation for all.
+# How many units ``backward_two`` does at a time: the first of the two layers has a multiple of them. Supporting
+# other numbers would gain too little to be worth a longer compilation for everybody.
 PAIR_BLOCK = len(FOUR)
 
 
@@ -64,7 +64,7 @@ def _weights_block(x: Any, d: Any, dw: Any, shape: tuple, add: bool, rows: tuple
 def _weights_and_bias_block(
     x: Any, d: Any, dw: Any, db: Any, shape: tuple, add: bool, rows: tuple, columns: tuple
 ) -> None:
-    """The same, and overwrite (or add to) db[o] with Σ_t d[o, t], while the d are at hand."""
+    """Do the same, and overwrite (or add to) db[o] with Σ_t d[o, t], while d is in registers."""
     stride, samples, outputs = shape
     sums, bias_sums = zeros(x, rows, columns), zeros(x, ONE, columns)
     for t in range(0, samples, width(x)):
@@ -93,7 +93,7 @@ def _weights_rows(x: Any, d: Any, dw: Any, shape: tuple, first: int, last: int, 
 def _weights_columns(
     x: Any, d: Any, dw: Any, db: Any, shape: tuple, first: int, last: int, add: bool, columns: tuple
 ) -> None:
-    """The same, and the bias with the very first inputs."""
+    """Do the same, and the bias together with the very first inputs."""
     i = first
     if first == 0:
         if last >= 4:
@@ -132,7 +132,7 @@ def backward_weights(x: Any, d: Any, dw: Any, db: Any, shape: tuple, inputs: int
 def _two_block(
     rows: tuple, weights: Any, gradients: tuple, shape: tuple, flags: tuple, inputs: tuple, units: tuple
 ) -> None:
-    """Of ``backward_two``, a few units of the first layer and its first inputs."""
+    """Do a part of ``backward_two``: a few units of the first layer and its first inputs."""
     (x, y, dx, d), (dw, db, dw2, db2), (add, keep, begins) = rows, gradients, flags
     stride, samples, outputs = shape
     sums, bias_sums = zeros(x, inputs, units), zeros(x, ONE, units)
@@ -154,12 +154,13 @@ def _two_block(
 
 @kernel
 def backward_two(rows: tuple, weights: Any, gradients: tuple, shape: tuple, inputs: int, flags: tuple) -> None:
-    """The same for a layer and the one behind it, of one unit, together; shape is (stride, S, O) of the first.
+    """Do the backward pass of a layer and of the next one, which has one unit, together.
 
-    O is a multiple of PAIR_BLOCK. ``rows`` are the first layer's x (I, S) and y (O, S), the derivatives dx (O, S)
-    of its activation, and d (S), the gradient by the second's z. ``gradients``, by the first's weights (I, O) and
-    bias (O) and by the second's weights (O) and bias, are overwritten (or added to); each has the bits that the
-    functions above give it. flags are (add, keep): to keep dx multiplied by weights·d; if not, it holds anything.
+    shape is (stride, S, O) of the first layer, where O is a multiple of PAIR_BLOCK. ``rows`` are the first layer's
+    x (I, S) and y (O, S), the derivatives dx (O, S) of its activation, and d (S), the gradient with respect to the
+    second layer's z. ``gradients``, those of the first layer's weights (I, O) and bias (O) and of the second's
+    weights (O) and bias, are overwritten (or added to); each has the same bits as from the functions above. flags
+    are (add, keep): with keep, dx is multiplied by weights·d; without, it holds anything.
     """
     (x, y, dx, d), (dw, db, dw2, db2), (add, keep) = rows, gradients, flags
     for u in range(0, shape[2], PAIR_BLOCK):

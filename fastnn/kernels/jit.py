@@ -1,7 +1,7 @@
 """How kernels are compiled: every Numba flag of the project, once, with its reason.
 
-Numba makes machine code of each function on its own, and again of all it calls inside each of its callers.
-Kernels are never called from Python, so theirs is left out: a kernel is only lowered to LLVM's language, and
+Numba generates machine code for each function by itself, and again for all that it calls inside each of its
+callers. Kernels are never called from Python, so they need none: a kernel is only lowered to LLVM's language, and
 the entry functions (fastnn/compiled.py) optimize and compile the whole once. That takes a third of the time.
 """
 
@@ -22,22 +22,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 FLAGS: dict[str, Any] = {
     # The Python error model keeps a ZeroDivisionError branch at every division.
     "error_model": "numpy",
-    # Other Python threads run while a kernel does.
+    # Other Python threads run while a kernel runs.
     "nogil": True,
 }
-# fastmath stays off: it would make isfinite() lie, and let equal rows differ in their last bits.
+# fastmath stays off: it would make isfinite() wrong, and let equal rows differ in their last bits.
 
 
 class _KernelLibrary(JITCodeLibrary):
-    """One function, to be linked into entry functions with all it calls; no machine code of its own.
+    """The library of one function, to be linked into entry functions with all that it calls, without machine code.
 
     Numba would copy what a function calls into its library, and so again into that of each caller's caller.
     """
 
     def _optimize_functions(self, ll_module: Any) -> None:
-        """Not yet: the entry functions do that with the whole, as well, and in less time than it takes twice.
+        """Set only the data layout, on which modules that are linked together must agree.
 
-        What is linked together must agree on how data are laid out.
+        The entry functions optimize the whole, as well, and in less time than optimizing twice takes.
         """
         ll_module.data_layout = self._codegen._data_layout
 
@@ -46,11 +46,11 @@ class _KernelLibrary(JITCodeLibrary):
         self._finalize_dynamic_globals()
         for function in self._final_module.functions:
             if not function.is_declaration:
-                function.linkage = "linkonce_odr"  # may stand in several libraries
+                function.linkage = "linkonce_odr"  # may occur in several libraries
         self._finalized = True
 
     def _called(self, seen: dict[Any, None]) -> None:
-        """Add all that is called to what was seen, in an order in which callers come first."""
+        """Add all functions that are called to those seen, callers first."""
         for library in self._linking_libraries:
             if library not in seen:
                 seen[library] = None
@@ -65,15 +65,15 @@ class _KernelLibrary(JITCodeLibrary):
             for library in called:
                 own = isinstance(library, _KernelLibrary)
                 module = library._final_module if own else library._get_module_for_linking()
-                # What nothing calls so far is left out: therefore the order.
+                # Functions that nothing calls so far are left out, hence the order.
                 self._shared_module.link_in(module, preserve=True)
         return self._shared_module
 
 
 class _Refusal(dict[Any, Any]):
-    """Its ``__getitem__`` stands where Numba wants a kernel's entry point for Python.
+    """A dictionary whose ``__getitem__`` takes the place of a kernel's entry point for Python.
 
-    Numba takes nothing but a function written in C there; this one ends up in ``__missing__``.
+    Numba accepts only a function written in C there; this one ends up in ``__missing__``.
     """
 
     def __init__(self, name: str) -> None:
@@ -85,7 +85,7 @@ class _Refusal(dict[Any, Any]):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _KernelLowering(NativeLowering):
-    """Numba's lowering without its last step, and with what that would have registered."""
+    """Numba's lowering without its last step, but with what that step would have registered."""
 
     _name = "fastnn_kernel_lowering"
 
@@ -101,7 +101,7 @@ class _KernelLowering(NativeLowering):
         return True
 
 
-# Passes for what kernels do not use: closures, with blocks, literal_unroll, array expressions.
+# Passes for features that kernels do not use: closures, with blocks, literal_unroll, array expressions.
 UNUSED_PASSES = {
     "WithLifting",
     "InlineClosureLikes",
@@ -120,7 +120,7 @@ UNUSED_PASSES = {
 
 
 class _KernelCompiler(Compiler):  # type: ignore[misc]
-    """Those of Numba's own passes that kernels need, with another lowering."""
+    """A compiler with the Numba passes that kernels need, and with another lowering."""
 
     def define_pipelines(self) -> list[Any]:
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
@@ -130,12 +130,12 @@ class _KernelCompiler(Compiler):  # type: ignore[misc]
             if each.__name__ not in UNUSED_PASSES
         ]
         pipeline.finalize()
-        pipeline._ENFORCING = False  # not to check again after each pass what it has made
+        pipeline._ENFORCING = False  # so that results are not checked again after each pass
         return [pipeline]
 
 
 def _compiled(function: F, **options: Any) -> F:
-    """Compiled once for all numbers it is called with: Numba would compile it anew for each constant."""
+    """Return a function compiled once for all numbers: by default, Numba compiles it anew for each constant."""
     made = numba.njit(pipeline_class=_KernelCompiler, **options, **FLAGS)(function)
     if numba.config.DISABLE_JIT:
         return made  # type: ignore[no-any-return]
@@ -157,5 +157,5 @@ def kernel(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Compile a function into each of its callers: for what is called once a vector or a block."""
+    """Compile a function into each of its callers: for functions that are called once per vector or block."""
     return _compiled(function, forceinline=True)

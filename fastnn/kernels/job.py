@@ -1,6 +1,6 @@
-"""What the training loop works on, by name: a run, and who works on it.
+"""The data of the training loop, by name: a run, and the crew that works on it.
 
-Python hands the loop a row of addresses, in which a run's arrays stand in a fixed order.
+Python passes the loop a row of addresses of a run's arrays, in a fixed order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from fastnn.kernels.jit import inlined
 from fastnn.kernels.simd import at_address
 
-# Which address stands where in the row.
+# The order of the addresses in the row.
 (
     PLAN,
     NUMBERS,
@@ -53,17 +53,17 @@ class Data(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """In whole vectors of the machine; the gradient is followed by a 0."""
+    """Parameter vectors, in whole vectors of the machine; the gradient is followed by a 0."""
 
     parameters: Any
     gradient: Any
-    previous: Any  # parameters, those before the last update
+    previous: Any  # the parameters before the last update
     state: Any  # of the optimizer
-    best: Any  # parameters
+    best: Any  # the best parameters
 
 
 class Measured(NamedTuple):
-    """What metrics compare, row by row; behind the predictions there are the classes that they say."""
+    """What metrics compare, row by row; predictions are followed by the predicted classes."""
 
     targets: Any
     weights: Any
@@ -71,7 +71,7 @@ class Measured(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """Rows that are looked at after each epoch, and their plan."""
+    """Validation rows, evaluated after each epoch, and their plan."""
 
     plan: Any
     numbers: Any
@@ -81,10 +81,10 @@ class Validation(NamedTuple):
 class Job(NamedTuple):
     """A run.
 
-    ``plan`` and ``cursor`` are whole numbers (``kernels.layout``), ``numbers`` the settings of losses, optimizer
-    and the rest. ``order`` has the numbers of the rows as they were shuffled, and behind them, for each thread,
-    room for those of a tile's rows; ``history`` a row of COLUMNS numbers for each epoch, and one more. ``work`` is
-    memory for the metrics, ``scratch`` that of all threads.
+    ``plan`` and ``cursor`` are whole numbers (``kernels.layout``); ``numbers`` are the settings of losses,
+    optimizer and the rest. ``order`` has the indices of the rows in shuffled order, followed by room for those of
+    a tile's rows for each thread; ``history`` has a row of COLUMNS numbers for each epoch, and one more. ``work``
+    is memory for the metrics, and ``scratch`` that of all threads.
     """
 
     plan: Any
@@ -102,9 +102,9 @@ class Job(NamedTuple):
 
 
 class Crew(NamedTuple):
-    """Who works on a run.
+    """What the threads that work on a run share.
 
-    The board of ``kernels.team``; for each item of a round a gradient, (loss, weight), and a copy of the
+    This is the board of ``kernels.team``; for each item of a round a gradient, (loss, weight), and a copy of the
     optimizer's memory; and the run's sums.
     """
 
@@ -117,7 +117,7 @@ class Crew(NamedTuple):
 
 @inlined
 def job_of(row: Any, scratch: Any) -> Job:
-    """The run of a row of addresses; numbers of the network's dtype are of the type of scratch."""
+    """Return the run of a row of addresses; numbers of the network's dtype are of the type of scratch."""
     return Job(
         at_address(row[PLAN], np.int64),
         at_address(row[NUMBERS], np.float64),
@@ -162,6 +162,6 @@ def job_of(row: Any, scratch: Any) -> Job:
 
 @inlined
 def crew_of(row: Any, memory: tuple) -> Crew:
-    """Who works on the run of a row of addresses, with memory for all but the sums."""
+    """Return the crew of the run of a row of addresses, with this memory for everything but the sums."""
     board, slots, slot_sums, memories = memory
     return Crew(board, slots, slot_sums, memories, at_address(row[SUMS], np.float64))

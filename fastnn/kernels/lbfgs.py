@@ -1,24 +1,24 @@
-"""L-BFGS with a line search for the strong Wolfe conditions, as a machine that is asked again and again.
+"""L-BFGS with a line search for the strong Wolfe conditions, as a state machine called once per evaluation.
 
-It is an optimizer as ``kernels.optimizers`` has it. Each call is given loss and gradient at p, and no place is
-asked for twice (but when a line search has failed and goes back to its best step). Its answers:
+It is an optimizer as described in ``kernels.optimizers``. Each call is given loss and gradient at p, and no point
+is evaluated twice (except when a line search has failed and goes back to its best step). Its answers:
 
 TRIAL
     p is a step of the line search. The accepted parameters are in ``previous``.
 MOVED
-    The point that was asked about has been accepted and has ended an epoch. It is in ``previous`` now, while p
-    is the first trial of the next epoch already.
+    The point has been accepted, which ends an epoch. It is now in ``previous``, while p is already the first trial
+    of the next epoch.
 LAST
-    The same, but nothing more is to be gained: p and ``previous`` are both the accepted parameters.
+    The same, but no further improvement is possible: p and ``previous`` are both the accepted parameters.
 NOT_FINITE
-    Loss or gradient of the very first point are not finite: p and ``previous`` are that point.
+    Loss or gradient at the very first point is not finite: p and ``previous`` are that point.
 
-So the parameters that a person wants are always in ``previous``, whenever a run ends or is interrupted, and
-memory[STARTED_LOSS] is the loss with which an epoch that has just ended had begun. Where loss, gradient or
-parameters of a trial are not finite, it was too far. The batches have to be the same in all calls.
+So the parameters that a user wants are always in ``previous``, whenever a run ends or is interrupted, and
+memory[STARTED_LOSS] is the loss at which an epoch that has just ended had begun. If loss, gradient or parameters
+of a trial are not finite, the step was too long. The batches have to be the same in all calls.
 
 Algorithms and equations are those of J. Nocedal and S. Wright, Numerical Optimization, 2nd edition, 2006.
-Settings: 1 (the step that is tried first), pairs kept (M), tolerance, decrease, curvature, evaluations.
+Settings: 1 (the first step tried), pairs kept (M), tolerance, decrease, curvature, evaluations.
 State: direction d, gradient at ``previous``, M changes s of parameters, M changes y of the gradient.
 """
 
@@ -40,21 +40,21 @@ from fastnn.kernels.simd import fill, fma, load, offset, store, total, width
 # Memory. LOW and HIGH are the ends of an interval on the line: step, loss, slope.
 PHASE = 1
 START_LOSS, START_SLOPE = 2, 3  # at step 0
-STEP = 4  # of the trial under way
-LEFT = 5  # evaluations of this line search
-PAIRS, NEXT = 6, 7  # how many pairs there are, and which is to be overwritten next
+STEP = 4  # the step of the current trial
+LEFT = 5  # evaluations left in this line search
+PAIRS, NEXT = 6, 7  # the number of pairs, and which is overwritten next
 GAMMA = 8  # s·y / y·y of the newest pair
 LOW, HIGH = 9, 12
 PRODUCTS, ALPHAS = 16, 16 + MOST_PAIRS  # s·y of each pair; what the first loop leaves for the second
 
-# Phases: no point yet; looking for an interval that has a good step in it; narrowing it down; going back to the
+# Phases: no point yet; looking for an interval that contains a good step; narrowing it down; going back to the
 # best step so far; already there.
 FRESH, BRACKET, ZOOM, BACK, THERE = range(5)
 
 # Answers of the line search.
 LOOK, TAKE, NOTHING = range(3)
 
-LEAST_CURVATURE = 2.0**-52  # pairs with less s·y / y·y than this say nothing but rounding
+LEAST_CURVATURE = 2.0**-52  # pairs with less s·y / y·y than this are only rounding
 
 
 @kernel
@@ -67,9 +67,9 @@ def _keep(memory: Any, at: int, step: float, loss: float, slope: float) -> None:
 
 @kernel
 def _cubic_minimum(memory: Any, a: int, b: int) -> float:
-    """Where the cubic through two places has its minimum (equation 3.59); their middle, if there is none.
+    """Return the minimum of the cubic through two points (equation 3.59); their midpoint if there is none.
 
-    The first place itself, if the loss at the second is infinite.
+    If the loss at the second is infinite, the result is the first point itself.
     """
     step_a, loss_a, slope_a = memory[a], memory[a + 1], memory[a + 2]
     step_b, loss_b, slope_b = memory[b], memory[b + 1], memory[b + 2]
@@ -87,7 +87,7 @@ def _cubic_minimum(memory: Any, a: int, b: int) -> float:
 
 @kernel
 def _bracket(memory: Any, loss: float, slope: float, low: bool, flat: bool) -> int:
-    """Algorithm 3.5: go on until the interval behind has a good step in it, or one is met."""
+    """Algorithm 3.5: increase the step until the last interval contains a good one, or a good one is found."""
     step, before = memory[STEP], memory[LOW]
     if not low or (before > 0.0 and loss >= memory[LOW + 1]):
         _keep(memory, HIGH, step, loss, slope)
@@ -114,7 +114,7 @@ def _bracket(memory: Any, loss: float, slope: float, low: bool, flat: bool) -> i
 
 @kernel
 def _narrow(memory: Any, loss: float, slope: float, low: bool, flat: bool) -> int:
-    """Algorithm 3.6, its second half: one end of the interval becomes the trial."""
+    """Algorithm 3.6, second half: replace one end of the interval by the trial."""
     step = memory[STEP]
     if not low or loss >= memory[LOW + 1]:
         _keep(memory, HIGH, step, loss, slope)
@@ -129,15 +129,16 @@ def _narrow(memory: Any, loss: float, slope: float, low: bool, flat: bool) -> in
 
 @kernel
 def _zoom(memory: Any) -> int:
-    """Algorithm 3.6, its first half: a step within the interval.
+    """Algorithm 3.6, first half: choose a step within the interval.
 
-    If evaluations or numbers have run out, back to the lowest step so far, or NOTHING, if that is 0.
+    If no evaluations or no numbers between its ends are left, go back to the lowest step so far, or answer NOTHING
+    if that is 0.
     """
     low, high = memory[LOW], memory[HIGH]
     if memory[LEFT] > 0.0:
         gap = high - low
         share = (_cubic_minimum(memory, LOW, HIGH) - low) / gap
-        # Far enough from both ends that the interval surely shrinks.
+        # Far enough from both ends for the interval to shrink in any case.
         step = low + min(max(share, 0.1), 0.9) * gap
         if step != low and step != high:
             memory[STEP] = step
@@ -153,7 +154,7 @@ def _zoom(memory: Any) -> int:
 
 @kernel
 def _search(memory: Any, settings: Any, loss: float, slope: float) -> int:
-    """What loss and slope at memory[STEP] mean: TAKE it, LOOK at what memory[STEP] is now, or there is NOTHING."""
+    """Judge loss and slope at memory[STEP]: TAKE it, LOOK at the new memory[STEP], or there is NOTHING."""
     memory[LEFT] -= 1.0
     low = loss <= memory[START_LOSS] + settings[DECREASE] * memory[STEP] * memory[START_SLOPE]
     flat = abs(slope) <= -settings[CURVATURE] * memory[START_SLOPE]
@@ -188,16 +189,16 @@ def _aim(state: Any, memory: Any, kept: int, count: int, stride: int) -> None:
 
 @kernel
 def _begin(p: Any, previous: Any, state: Any, memory: Any, settings: Any, count: int, stride: int) -> bool:
-    """Start a line search from ``previous``: direction, first step, and p there; False if none goes down.
+    """Start a line search from ``previous``: set direction, first step, and p there.
 
-    p is ``previous`` then.
+    Returns False if no direction leads down; p is then ``previous``.
     """
     kept = int(settings[PAIRS_KEPT])
     d, gradient = state, offset(state, stride)
     _aim(state, memory, kept, count, stride)
     slope = vectors.dot(gradient, d, count)
     if not slope < 0.0 and memory[PAIRS] > 0.0:
-        memory[PAIRS] = 0.0  # rounding has made a nonsense of them
+        memory[PAIRS] = 0.0  # rounding has made them useless
         _aim(state, memory, kept, count, stride)
         slope = vectors.dot(gradient, d, count)
     step = 1.0
@@ -226,7 +227,7 @@ def _accept(
     stride: int,
     scale: float,
 ) -> None:
-    """Overwrite ``previous`` with p and the gradient with scale·g; keep the changes, if they tell anything."""
+    """Overwrite ``previous`` with p and the gradient with scale·g; keep the changes if they are informative."""
     gradient = offset(state, stride)
     s_y = fill(load(p, 0), 0.0)
     y_y = s_y
@@ -251,10 +252,10 @@ def _accept(
 
 @kernel
 def lbfgs(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
-    """One evaluation more or less of a line search; see the top of this file."""
+    """Take in one evaluation of a line search and answer; see the top of this file."""
     p, g, previous, state = given
     d, gradient = state, offset(state, stride)
-    # Beyond what its square can hold nothing could be done with it.
+    # A gradient whose square would overflow cannot be used.
     known = np.isfinite(loss + scale * scale * vectors.dot(g, g, count))
     if memory[PHASE] == THERE:
         memory[STARTED_LOSS] = memory[START_LOSS]

@@ -1,18 +1,18 @@
-"""Levenberg-Marquardt: the Gauss-Newton matrix of tiles of samples, and steps from it.
+"""Levenberg-Marquardt: the Gauss-Newton matrix of tiles of samples, and the steps computed from it.
 
 P parameters (whole vectors), S samples (whole vectors), K outputs. The loss is Σ w·c·(y - t)² over samples and
-outputs, by Σ w; its Gauss-Newton matrix is H = Σ w·2c·J Jᵀ/Σ w, where J (P) is the gradient of one output of one
-sample. Of symmetric matrices only the lower triangle is there: row i up to column i, rows P numbers apart.
+outputs, divided by Σ w; its Gauss-Newton matrix is H = Σ w·2c·J Jᵀ/Σ w, where J (P) is the gradient of one output
+of one sample. Only the lower triangle of symmetric matrices is stored: row i up to column i, rows P numbers apart.
 
-As an optimizer (see ``kernels.optimizers``) it is a machine that is asked again and again. Before each call the
-state's first P vectors are overwritten with the sums Σ w·2c·J Jᵀ at p, by ``tile``, and 2·l2·Σ w is added to the
-diagonal for weights with such a penalty; H is scale times that. Its answers mean what they do in
-``kernels.lbfgs``: the parameters that a person wants are always in ``previous``, p is the next trial, and
-memory[STARTED_LOSS] is the loss with which an epoch that has just ended had begun. Where anything about a trial is
-not finite, that is as if its loss were higher.
+As an optimizer (see ``kernels.optimizers``) it is a state machine that is called once per evaluation. Before each
+call, the state's first P vectors are overwritten with the sums Σ w·2c·J Jᵀ at p, by ``tile``, and 2·l2·Σ w is
+added to the diagonal for weights with such a penalty; H is scale times that. Its answers mean the same as in
+``kernels.lbfgs``: the parameters that a user wants are always in ``previous``, p is the next trial, and
+memory[STARTED_LOSS] is the loss at which an epoch that has just ended had begun. A trial with anything that is not
+finite is treated as if its loss were higher.
 
 Settings: 1 (the whole step is taken), damping, tolerance.
-State: P vectors for the sums, which are worked on; P vectors for H at ``previous``, gradient there, step.
+State: P vectors for the sums, also used as working memory; P vectors for H at ``previous``, gradient there, step.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ from fastnn.kernels.tile import backward_inputs, times_last_slope
 
 # Memory.
 PHASE = 1
-START_LOSS = 2  # at ``previous``
-MU, NU = 3, 4  # the damping; by what it grows next
-PROMISED = 5  # by how much the step is to lower the loss
+START_LOSS = 2  # the loss at ``previous``
+MU, NU = 3, 4  # the damping; the factor by which it grows next
+PROMISED = 5  # by how much the step is predicted to lower the loss
 
 # Phases: no point yet; a step is being tried; already there.
 FRESH, TRYING, THERE = range(3)
@@ -94,7 +94,7 @@ def _products_block(a: Any, b: Any, out: Any, strides: tuple, length: int, add: 
 
 @kernel
 def _products(a: Any, out: Any, strides: tuple, first: tuple, last: tuple, length: int, add: bool) -> None:
-    """The same for rows and columns from ``first`` up to ``last``, as far as they are not above the diagonal.
+    """Do the same for rows and columns from ``first`` up to ``last``, except above the diagonal.
 
     ``a`` starts at row 0, ``out`` at (0, 0).
     """
@@ -122,7 +122,7 @@ def _seed(weights: Any, d: Any, which: int, factor: float, shape: tuple) -> None
 
 @kernel
 def _dense_rows(source: Any, d: Any, weights: Any, bias: Any, inputs: int, shape: tuple) -> None:
-    """Overwrite each sample's gradients by the weights (I·O, S), which are source·d, and by the bias (O, S), d."""
+    """Overwrite each sample's gradients of the weights (I·O, S) with source·d, and of the bias (O, S) with d."""
     stride, samples, units = shape
     for u in range(units):
         for s in range(u * stride, u * stride + samples, width(d)):
@@ -136,7 +136,7 @@ def _dense_rows(source: Any, d: Any, weights: Any, bias: Any, inputs: int, shape
 
 @kernel
 def _normalization_rows(z: Any, d: Any, gain: Any, bias: Any, shape: tuple) -> None:
-    """Overwrite each sample's gradients by the gain (U, S), which are z·d, and by the bias (U, S), d."""
+    """Overwrite each sample's gradients of the gain (U, S) with z·d, and of the bias (U, S) with d."""
     stride, samples, units = shape
     for u in range(units):
         for s in range(u * stride, u * stride + samples, width(d)):
@@ -148,9 +148,9 @@ def _normalization_rows(z: Any, d: Any, gain: Any, bias: Any, shape: tuple) -> N
 def _jacobian(
     plan: Any, parameters: Any, x: Any, scratch: Any, jacobian: Any, zero: Any, d: Any, samples: int
 ) -> None:
-    """Overwrite the rows (P, S) of what is trained with gradients of each sample.
+    """Overwrite the rows (P, S) of trained parameters with the gradients of each sample.
 
-    ``d`` holds those by the outputs, and after them there are rows for those by the units of all other layers.
+    ``d`` holds the gradients with respect to the outputs, followed by rows for those of all other layers' units.
     """
     stride = plan[STRIDE]
     for i in range(plan[LAYERS] - 1, plan[FIRST_TRAINED] - 1, -1):
@@ -166,7 +166,7 @@ def _jacobian(
         if i > 0:
             before = offset(plan, HEAD + (i - 1) * LAYER_FIELDS)
             source = offset(scratch, before[LAYER_Y] * stride)
-            if goes_on:  # the derivatives of its activation, which the next output needs once more
+            if goes_on:  # the derivatives of its activation, which the next output needs again
                 slopes = offset(scratch, before[LAYER_D] * stride)
                 vectors.copy(slopes, dx, 1.0, (before[LAYER_OUTPUTS] - 1) * stride + samples)
         if layer[LAYER_KIND] == DENSE:
@@ -199,8 +199,8 @@ def tile(
 ) -> None:
     """Overwrite the sums (P, P) with Σ w·factor·J Jᵀ over a tile's samples and outputs, or add that to them.
 
-    ``scratch`` is as ``tile.forward`` leaves it for training, and stays so: this is to come before
-    ``tile.backward``. ``work`` is P + 1 + U rows, 0 at first, with U the units of all layers together.
+    ``scratch`` is as ``tile.forward`` leaves it for training, and is not changed: this must be called before
+    ``tile.backward``. ``work`` is P + 1 + U rows, initially 0, where U is the number of units of all layers.
     """
     stride, count = plan[STRIDE], plan[PARAMETERS]
     zero, d = offset(work, count * stride), offset(work, (count + 1) * stride)
@@ -215,15 +215,15 @@ def tile(
 
 @inlined
 def _up_to(p: Any, i: int) -> int:
-    """How many numbers whole vectors hold, the last of them with number i in it."""
+    """Return how many numbers there are in whole vectors up to the one that contains number i."""
     return (i // width(p) + 1) * width(p)
 
 
 @kernel
 def _finish_row(work: Any, row: Any, i: int, first: int, count: int) -> bool:
-    """Overwrite row i of -(what is left of the matrix) with that of L, from column ``first`` on, for one vector.
+    """Overwrite row i of -(the rest of the matrix) with that of L, from column ``first`` on, for one vector.
 
-    What lies above the diagonal becomes 0. False if the matrix is not positive definite.
+    Numbers above the diagonal become 0. Returns False if the matrix is not positive definite.
     """
     for j in range(first, first + width(row)):
         if j > i:
@@ -246,7 +246,7 @@ def _finish_row(work: Any, row: Any, i: int, first: int, count: int) -> bool:
 def _factorize(hessian: Any, mu: float, work: Any, count: int) -> bool:
     """Overwrite ``work`` with Cholesky's L, where L Lᵀ = H + mu·1; False if that is not positive definite.
 
-    A vector of columns at a time: -H + (what is known of L)·(what is known of L)ᵀ by blocks, then row by row.
+    This goes by vectors of columns: -H + L·Lᵀ with the part of L that is known, in blocks, then row by row.
     """
     lanes = width(work)
     for i in range(count):
@@ -278,7 +278,7 @@ def _solve(work: Any, x: Any, count: int) -> None:
 
 @inlined
 def _last_digit(p: Any) -> float:
-    """That of 1 in the dtype of p."""
+    """Return the last digit of 1 in the dtype of p."""
     if is_double(load(p, 0)):
         return 2.0**-52
     return 2.0**-23
@@ -286,9 +286,9 @@ def _last_digit(p: Any) -> float:
 
 @kernel
 def _aim(p: Any, previous: Any, state: Any, memory: Any, count: int, stride: int) -> bool:
-    """Overwrite p with ``previous`` + the step, with more damping if need be; False if nothing is promised by it.
+    """Overwrite p with ``previous`` + the step, with more damping if necessary.
 
-    p is ``previous`` then.
+    Returns False if no step is predicted to lower the loss; p is then ``previous``.
     """
     hessian = offset(state, count * stride)
     gradient, step = offset(state, 2 * count * stride), offset(state, (2 * count + 1) * stride)
@@ -312,7 +312,7 @@ def _aim(p: Any, previous: Any, state: Any, memory: Any, count: int, stride: int
 
 @kernel
 def _set_damping(state: Any, memory: Any, damping: float, count: int, stride: int, last_digit: float) -> None:
-    """The damping at first; later no less than what is not lost when it is added to the diagonal."""
+    """Set the damping at first; later keep it large enough not to be lost in the diagonal by rounding."""
     hessian, greatest = offset(state, count * stride), 0.0
     for i in range(count):
         greatest = max(greatest, np.float64(hessian[i * count + i]))
@@ -326,7 +326,7 @@ def _set_damping(state: Any, memory: Any, damping: float, count: int, stride: in
 def levenberg_marquardt(
     given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float
 ) -> int:
-    """One step more or less (H. B. Nielsen, 1999); see the top of this file. ``stride`` is P."""
+    """Accept or reject a step (H. B. Nielsen, 1999); see the top of this file. ``stride`` is P."""
     p, g, previous, state = given
     hessian, gradient = offset(state, count * stride), offset(state, 2 * count * stride)
     known = np.isfinite(loss + scale * scale * vectors.dot(g, g, count)) and vectors.finite(p, count)

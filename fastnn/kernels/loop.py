@@ -1,7 +1,7 @@
 """Whole epochs: batches, shuffling, updates and validation, in chunks that can be left and entered at any tile.
 
-A run ends as DIVERGED when a batch's loss is not finite: then the parameters go back to those before the last
-update, the last whose loss was finite. An update that makes a parameter infinite is undone as well.
+A run ends as DIVERGED when a batch's loss is not finite: the parameters are then restored to those before the last
+update, the last ones whose loss was finite. An update that makes a parameter infinite is undone as well.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ SHUFFLE_STEPS = 16384  # rows shuffled for one unit of a chunk's budget: about a
 
 @kernel
 def _add_penalties(plan: Any, numbers: Any, matrix: Any, weight: float) -> None:
-    """Add those of l2 to the Gauss-Newton matrix."""
+    """Add the second derivatives of the l2 penalties to the Gauss-Newton matrix."""
     for i in range(plan[PENALTIES]):
         place, settings = offset(plan, plan[PENALTY_LIST] + 2 * i), offset(numbers, plan[PENALTY_SETTINGS] + 3 * i)
         amount = 2.0 * settings[1] * settings[2] * weight
@@ -108,9 +108,9 @@ def _add_penalties(plan: Any, numbers: Any, matrix: Any, weight: float) -> None:
 
 @kernel
 def _rate(plan: Any, numbers: Any, sums: Any, cursor: Any) -> float:
-    """The learning rate of the next update."""
+    """Return the learning rate of the next update."""
     each_epoch = (plan[SAMPLES] + plan[BATCH] - 1) // plan[BATCH]
-    # Batches, not updates: those of weight 0 are none, but time goes on.
+    # Counted in batches, not updates: batches of weight 0 make no update, but time goes on.
     batches = cursor[EPOCH] * each_epoch + cursor[FIRST] // plan[BATCH]
     warm = numbers[WARM_EPOCHS] * each_epoch
     rate = sums[PLATEAU_RATE]
@@ -136,7 +136,7 @@ def _measure(plan: Any, numbers: Any, measured: Measured, work: Any, row: Any) -
 
 @kernel
 def _finish_epoch(plan: Any, numbers: Any, parameters: Any, best: Any, row: Any, sums: Any, cursor: Any) -> None:
-    """Count it, and look at what it has brought."""
+    """Count an epoch that has ended, and act on its results: early stopping, the rate, the end of the run."""
     cursor[EPOCH] += 1
     cursor[TO_SHUFFLE] = -1
     cursor[VALIDATED] = -1
@@ -152,7 +152,7 @@ def _finish_epoch(plan: Any, numbers: Any, parameters: Any, best: Any, row: Any,
 
 @kernel
 def _shuffle(plan: Any, order: Any, cursor: Any) -> bool:
-    """Go on with shuffling the rows; whether that is done."""
+    """Continue shuffling the rows; return whether that is done."""
     if cursor[TO_SHUFFLE] < 0:
         for i in range(plan[SAMPLES]):
             order[i] = i
@@ -176,9 +176,9 @@ def _sum_slots(plan: Any, slots: Any, count: int, gradient: Any, first: int, len
 
 @kernel
 def _update_stretch(job: Job, crew: Crew, item: int) -> None:
-    """What the optimizer does with a stretch of the parameters, each of which goes its own way.
+    """Update a stretch of the parameters, each of which is independent of the others.
 
-    With a copy of its memory, which all stretches leave in the same state.
+    The optimizer works with a copy of its memory, which all stretches leave in the same state.
     """
     plan, board, sums = job.plan, crew.board, crew.sums
     parameters, gradient, previous, state, _ = job.vectors
@@ -194,7 +194,7 @@ def _update_stretch(job: Job, crew: Crew, item: int) -> None:
 
 @kernel
 def _memory_of(job: Job, crew: Crew, thread: int) -> tuple:
-    """A thread's own scratch, and where it may put the numbers of a tile's rows."""
+    """Return a thread's own scratch, and the place for the indices of a tile's rows."""
     plan = job.plan
     behind = plan[SAMPLES] if plan[SHUFFLED] != 0 else 0
     scratch = offset(job.scratch, thread * crew.board[team.SCRATCH])
@@ -203,7 +203,7 @@ def _memory_of(job: Job, crew: Crew, thread: int) -> tuple:
 
 @kernel
 def _work(job: Job, crew: Crew, thread: int) -> int:
-    """Do items of the present round until none is left; how many."""
+    """Do items of the current round until none is left, and return how many."""
     plan, board, slots, slot_sums = job.plan, crew.board, crew.slots, crew.slot_sums
     memory = _memory_of(job, crew, thread)
     done = 0
@@ -248,13 +248,13 @@ def _sum_up(job: Job, crew: Crew, count: int, add: bool) -> None:
 
 @inlined
 def _shares_updates(plan: Any, board: Any) -> bool:
-    """Whether there is enough to update for all threads, and the optimizer takes parts of it."""
+    """Return whether an update is shared by threads: if there are enough parameters, and no line search."""
     return board[team.THREADS] > 1 and plan[PARAMETERS] >= team.LEAST_SHARED and plan[LINE_SEARCH] == 0
 
 
 @kernel
 def _update_together(job: Job, crew: Crew, loss: float) -> int:
-    """An optimizer's step by all threads, a stretch of the parameters each; its answer."""
+    """Do an optimizer's step with all threads, in stretches of the parameters, and return its answer."""
     count, board, sums = job.plan[PARAMETERS], crew.board, crew.sums
     stretch = (count + team.UPDATES_EACH * board[team.THREADS] - 1) // (team.UPDATES_EACH * board[team.THREADS])
     stretch = max(team.STRETCH, padded(stretch, job.vectors.parameters))
@@ -273,7 +273,7 @@ def _update_together(job: Job, crew: Crew, loss: float) -> int:
 
 @kernel
 def _update(job: Job, crew: Crew, weight: float, loss: float) -> int:
-    """What the optimizer does with the batch's gradient, and all that follows from it; the optimizer's answer."""
+    """Update the parameters with the batch's gradient, clipped and bounded; return the optimizer's answer."""
     plan, numbers, cursor, sums = job.plan, job.numbers, job.cursor, crew.sums
     parameters, gradient, previous, state, _ = job.vectors
     count, scale = plan[PARAMETERS], 1.0 / weight
@@ -303,7 +303,7 @@ def _update(job: Job, crew: Crew, weight: float, loss: float) -> int:
 
 @kernel
 def _finish_batch(job: Job, crew: Crew) -> int:
-    """Update the parameters with the batch's gradient; the optimizer's answer."""
+    """Add up the batch's loss, update the parameters, and return the optimizer's answer."""
     plan, cursor, sums = job.plan, job.cursor, crew.sums
     parameters, gradient, previous, _, _ = job.vectors
     weight = sums[BATCH_WEIGHT]
@@ -329,7 +329,7 @@ def _finish_batch(job: Job, crew: Crew) -> int:
 
 @kernel
 def _train(job: Job, crew: Crew, budget: int) -> int:
-    """The gradient and loss of the batch's next tiles, added to those of the tiles before; how many they were."""
+    """Add gradient and loss of the batch's next tiles to those of the tiles before; return how many they were."""
     plan, cursor, board, slot_sums, sums = job.plan, job.cursor, crew.board, crew.slot_sums, crew.sums
     rows = min(plan[BATCH], plan[WINDOW_END] - cursor[FIRST])
     number, left = cursor[DONE] // plan[TILE], (rows - cursor[DONE] + plan[TILE] - 1) // plan[TILE]
@@ -350,20 +350,20 @@ def _train(job: Job, crew: Crew, budget: int) -> int:
 
 @kernel
 def _plain(plan: Any) -> bool:
-    """Whether nothing is asked for besides the updates of training and its loss."""
+    """Return whether nothing is needed besides the updates of training and its loss."""
     extras = plan[PENALTY] + plan[CLIP] + plan[CONSTRAINT] + plan[FROZEN] + plan[METRICS] + plan[IDENTIFIED]
     return extras == 0 and plan[RATE_COLUMN] < 0 and plan[TASK] == TRAIN
 
 
 @kernel
 def _quick(plan: Any) -> bool:
-    """Whether a batch is so small, and so little is to be done after it, that whole ones can be done at once."""
+    """Return whether batches are so small and plain that several whole ones can be done at once."""
     return _plain(plan) and plan[FEW_ROWS] != 0 and plan[WEIGHTED] == 0
 
 
 @kernel
 def _epoch_is_tile(plan: Any, board: Any) -> bool:
-    """Whether an epoch is one tile, its loss and its update, so that many can be done at once.
+    """Return whether an epoch is one tile, its loss and its update, so that many can be done at once.
 
     Packed rows are one batch.
     """
@@ -375,10 +375,10 @@ def _epoch_is_tile(plan: Any, board: Any) -> bool:
 
 @kernel
 def _whole_epochs(job: Job, crew: Crew, budget: int) -> int:
-    """Do epochs of one tile, but not the last of the run; how many.
+    """Do epochs of one tile, except the last of the run, and return how many.
 
-    What ``run`` would do with them one by one, without all that is not asked for: for 16 rows that is a fifth of
-    the time. An epoch whose loss is not finite is left to it.
+    This does what ``run`` would do with them one by one, without all that is not needed: for 16 rows that saves a
+    fifth of the time. An epoch whose loss is not finite is left to ``run``.
     """
     plan, numbers, cursor, sums = job.plan, job.numbers, job.cursor, crew.sums
     parameters, gradient, previous, state, _ = job.vectors
@@ -411,7 +411,7 @@ def _whole_epochs(job: Job, crew: Crew, budget: int) -> int:
 
 @kernel
 def _validate(job: Job, crew: Crew, budget: int) -> int:
-    """The loss of the next tiles of validation rows; how many they were."""
+    """Add the loss of the next tiles of validation rows, and return how many they were."""
     plan, cursor, board = job.validation.plan, job.cursor, crew.board
     slot_sums, sums = crew.slot_sums, crew.sums
     number = cursor[VALIDATED] // plan[TILE]
@@ -431,9 +431,9 @@ def _validate(job: Job, crew: Crew, budget: int) -> int:
 
 @kernel
 def _record(job: Job, sums: Any, answer: int, row: Any) -> bool:
-    """What a pass over all rows has brought; whether it ends an epoch, which a trial of a line search does not.
+    """Record a pass over all rows; return whether it ends an epoch, which a trial of a line search does not.
 
-    ``row`` is the epoch's, in the history.
+    ``row`` is the epoch's row in the history.
     """
     plan, numbers, cursor = job.plan, job.numbers, job.cursor
     loss = sums[EPOCH_LOSS] / sums[EPOCH_WEIGHT]
@@ -443,7 +443,7 @@ def _record(job: Job, sums: Any, answer: int, row: Any) -> bool:
         row[LOSS_COLUMN] = loss
         _measure(plan, numbers, job.trained, job.work, row)
         return True
-    # A place that is accepted ends an epoch and begins the next, whose loss and metrics are there.
+    # An accepted point ends an epoch and begins the next, whose loss and metrics are those at this point.
     first = cursor[UPDATES] == 1
     row[LOSS_COLUMN] = sums[MEMORY + STARTED_LOSS]
     if first or answer != TRIAL:
@@ -455,7 +455,7 @@ def _record(job: Job, sums: Any, answer: int, row: Any) -> bool:
 
 @kernel
 def _record_validation(job: Job, sums: Any, parameters: Any, row: Any) -> None:
-    """The loss and the metrics of the validation rows."""
+    """Record the loss and the metrics of the validation rows."""
     plan, validation = job.plan, job.validation
     penalty = tile.penalty(plan, job.numbers, parameters, job.vectors.gradient, 0.0)
     row[plan[VALIDATION_COLUMN]] = sums[VALIDATION_LOSS] / sums[VALIDATION_WEIGHT] + penalty
@@ -464,7 +464,7 @@ def _record_validation(job: Job, sums: Any, parameters: Any, row: Any) -> None:
 
 @kernel
 def assist(job: Job, crew: Crew, thread: int) -> None:
-    """Work on the leader's rounds until there will be none any more."""
+    """As a helper, work on the leader's rounds until there are no more."""
     board, seen = crew.board, 0
     while True:
         seen = team.wait(board, seen)

@@ -1,8 +1,9 @@
 """Loss functions on lanes, each beside its derivative.
 
-``<name>(z, y, t, a, b)`` gives the loss of one output and its derivative: by the prediction y, or, for the losses
-that work from logits, by z, what the output's activation was given. t is the target; a and b are two settings of
-the loss for this output. K outputs, S samples (whole vectors); rows of samples are ``stride`` numbers apart.
+``<name>(z, y, t, a, b)`` returns the loss of one output and its derivative: with respect to the prediction y or,
+for losses that work from logits, to z, the input of the output's activation. t is the target; a and b are two
+settings of the loss for this output. K outputs, S samples (whole vectors); rows of samples are ``stride`` numbers
+apart.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def squared_error(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
 
 @inlined
 def absolute_error(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
-    # The derivative is 0 where they are equal; NaN stays NaN.
+    # The derivative is 0 where both are equal; NaN stays NaN.
     return absolute(y - t), select(y > t, 1.0, select(y < t, -1.0, y - t))
 
 
@@ -81,7 +82,7 @@ def log_cosh(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
 def quantile(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
     """The greater of a·u and (a - 1)·u, u = t - y, for a level a (R. Koenker and G. Bassett, 1978)."""
     u = t - y
-    # The derivative is 0 where they are equal; NaN stays NaN.
+    # The derivative is 0 where both are equal; NaN stays NaN.
     return maximum(a * u, (a - 1.0) * u), select(u > 0.0, -a, select(u < 0.0, 1.0 - a, u))
 
 
@@ -93,14 +94,14 @@ def poisson_of_exponential(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
 
 @inlined
 def poisson(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
-    """y - t·ln y, which is y for t = 0 even where y is 0."""
+    """y - t·ln y, which is y for t = 0 even if y is 0."""
     none = t == 0.0
     return y - select(none, 0.0, t * maths.log(y)), 1.0 - select(none, 0.0, t / y)
 
 
 @inlined
 def of_softplus(z: Any, y: Any) -> Any:
-    """(ln y, y'/y) for y = softplus(z) and its derivative y'; also where y is 0 for having been so small."""
+    """(ln y, y'/y) for y = softplus(z) and its derivative y'; also where y has underflowed to 0."""
     small = z < (-40.0 if is_double(z) else -20.0)  # y and y' are e**z then, to the last digit
     return select(small, z, maths.log(y)), select(small, 1.0, maths.sigmoid(z) / y)
 
@@ -130,14 +131,14 @@ def gamma_of_exponential(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
 @inlined
 def gamma(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
     """t/y + ln y."""
-    # At y = 0 the one is infinity and the other -infinity; no logarithm of a number is below -1000.
+    # At y = 0, one term is infinity and the other -infinity; no logarithm of a number is below -1000.
     return t / y + maximum(-1000.0, maths.log(y)), (y - t) / y / y
 
 
 @inlined
 def binary_cross_entropy(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
     """-t·ln y - (1 - t)·ln(1 - y) for y = sigmoid(z), as softplus(z) - t·z; by z."""
-    # For t = 1 and great z both parts of the difference are exactly z: it has to come first.
+    # For t = 1 and large z, both parts of the difference are exactly z: it has to be computed first.
     return fma(-t, z, maximum(0.0, z)) + maths.softplus_above_relu(z), y - t
 
 
@@ -166,8 +167,8 @@ def hinge(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
 def focal_of_sigmoid(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
     """-t·q**a·ln p - (1 - t)·p**a·ln q for p = y = sigmoid(z) and q = 1 - p; by z (T. Lin and others, 2017).
 
-    The first part is multiplied by b and the second by 1 - b, but for negative b. By z the first part has the
-    derivative t·q**a·(a·p·ln p - q), the second -(1 - t)·p**a·(a·q·ln q - p).
+    The first part is multiplied by b and the second by 1 - b, except for negative b. With respect to z, the first
+    part has the derivative t·q**a·(a·p·ln p - q), the second -(1 - t)·p**a·(a·q·ln q - p).
     """
     share, other = (b, 1.0 - b) if b >= 0.0 else (1.0, 1.0)
     below = maths.exp_of_negative(-absolute(z))
@@ -185,7 +186,7 @@ def focal_of_sigmoid(z: Any, y: Any, t: Any, a: float, b: float) -> Any:
 
 @inlined
 def each(function: Callable[..., Any], rows: Rows, settings: Any, shape: Shape) -> float:
-    """Overwrite d (K, S) with the weighted derivative; the weighted sum of the losses of all samples.
+    """Overwrite d (K, S) with the weighted derivative; return the weighted sum of the losses of all samples.
 
     ``rows`` are z, y, targets (K, S each), weights (S) and d; ``shape`` is (stride, S, K). A sample's loss is
     settings[0] times the sum over its outputs; of output k, a and b are settings[1 + 2k] and settings[2 + 2k].
@@ -204,7 +205,7 @@ def each(function: Callable[..., Any], rows: Rows, settings: Any, shape: Shape) 
                 load(z, at), load(y, at), load(targets, at), float(settings[1 + 2 * k]), float(settings[2 + 2 * k])
             )
             of_sample = of_sample + value
-            # What is left out must not come in as 0·infinity.
+            # Rows of weight 0 must not enter as 0·infinity.
             store(d, at, select(used, weight * slope, 0.0))
         sum_ = sum_ + select(used, weight * of_sample, 0.0)
     return float(total(sum_))

@@ -1,8 +1,8 @@
-"""Many runs, one after the other in each of several threads, which share a table of them.
+"""Many runs in several threads, which take them one after the other from a shared table.
 
-A row of the table is a run: the addresses of what the loop works on, and a few numbers of its own. A thread
-takes the next run that nobody has begun, stays with it to its end, and takes the next. Nothing that it writes to
-is another run's, so that it does not matter who takes which.
+A row of the table is a run: the addresses of what the loop works on, and a few numbers of its own. A thread takes
+the next run that nobody has begun, finishes it, and takes the next. Runs share no memory that is written to, so
+that it does not matter which thread takes which.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from fastnn.kernels.job import ADDRESSES, crew_of, job_of
 from fastnn.kernels.layout import RUNNING, STATUS
 from fastnn.kernels.simd import offset
 
-# What stands in a row behind the addresses of ``kernels.job``: tiles of the first slice, how long the run took.
+# Fields of a row after the addresses of ``kernels.job``: tiles of the first slice, how long the run took.
 BUDGET, NANOSECONDS, COLUMNS = range(ADDRESSES, ADDRESSES + 3)
 
-# What all threads look at.
+# Fields that all threads read.
 NEXT = 0  # the first row that nobody has taken
 ROWS = 1
 STOP = 2  # 1: leave everything as it is
-ENDED = 3  # runs that need no more work
+ENDED = 3  # the number of runs that need no more work
 CONTROL = 4
 
-OF_ITSELF = -1  # in place of a thread's number: it takes runs of its own
+OF_ITSELF = -1  # in place of a thread's number: the thread takes runs by itself
 SLICE = 10_000_000  # nanoseconds from one look at STOP to the next
 
 
 @kernel
 def train(table: Any, control: Any, scratch: Any, memory: tuple) -> None:
-    """Run to their ends as many runs of the table as there are for this thread, or until control[STOP] is 1.
+    """Take runs from the table and finish them, until none is left or control[STOP] is 1.
 
     Overwrites what the rows point to, their NANOSECONDS, and the thread's own scratch and memory of a crew of one.
     """

@@ -1,7 +1,7 @@
 """Elementary functions on lanes: polynomials, in place of a scalar call to libm for each sample.
 
-Errors are at most 1 ulp for ``exp``, 1.5 for ``sine_and_cosine`` and 2 ulp for the others, over the whole range,
-but for erfc with 4 and for ``power``, which says its own (tests/test_maths.py). NaN stays NaN.
+Over the whole range, errors are at most 1 ulp for ``exp``, 1.5 ulp for ``sine_and_cosine`` and 2 ulp for the
+others, except 4 ulp for ``erfc`` and those that ``power`` states (tests/test_maths.py). NaN stays NaN.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from fastnn.kernels.simd import (
 INFINITY, NAN = float("inf"), float("nan")
 LOG2_E = 1.4426950408889634
 SQRT_2 = 1.4142135623730951
-# ln 2 in two parts; the first has so many zeros at its end that n·LN2[0] is exact.
+# ln 2 in two parts; the first ends in enough zeros for n·LN2[0] to be exact.
 LN2 = (0.693147180559663, 2.8235290563031577e-13)
 LN2_SINGLE = (0.693145751953125, 1.428606765330187e-06)
 
-# Coefficients are Chebyshev fits, made in 60-digit arithmetic, on the interval in the comment, of the
-# lowest degree whose error is well under half an ulp of the result. Constant term first.
+# Coefficients are Chebyshev fits, computed with 60 digits on the interval in each comment, of the lowest degree
+# whose error is well under half an ulp of the result. The constant term comes first.
 
 # (e**r - 1 - r)/r² for |r| <= ln(2)/2
 EXP = (
@@ -246,12 +246,12 @@ def expm1_rest(high: Any, low: Any) -> Any:
 @inlined
 def expm1_reduced(high: Any, low: Any) -> Any:
     """exp(r) - 1 with r = high - low, as r + r²·q(r)."""
-    return high + expm1_rest(high, low)  # high comes in last, so that the rounding of r counts for little
+    return high + expm1_rest(high, low)  # high is added last, so that the rounding of r matters little
 
 
 @inlined
 def times_power_of_two(y: Any, raised: Any) -> Any:
-    """y·2**n for raised = n + magic, where 2**n itself may be no normal number."""
+    """y·2**n for raised = n + magic, where 2**n itself may not be a normal number."""
     n = raised - magic(y)
     half = fma(n, 0.5, magic(y))
     rest = raised - (half - magic(y))
@@ -261,7 +261,7 @@ def times_power_of_two(y: Any, raised: Any) -> Any:
 @inlined
 def exp(x: Any) -> Any:
     """e**x, through subnormal numbers to 0 and to infinity."""
-    # Beyond these bounds the result is 0 or infinity all the same.
+    # Beyond these bounds, the result is 0 or infinity anyway.
     lowest = -746.0 if is_double(x) else -104.0
     highest = 710.0 if is_double(x) else 89.0
     raised, high, low = reduce(minimum(highest, maximum(lowest, x)))
@@ -320,7 +320,7 @@ def log(x: Any) -> Any:
     y = log_positive(select(subnormal, x * lift, x))
     y = select(subnormal, y - lift_log, y)
     y = select(x == 0.0, -INFINITY, y)
-    # Infinity has no significand, and NaN is not to be lost among the bits.
+    # Infinity has no significand, and NaN must not be lost among the bits.
     y = select(absolute(x) < INFINITY, y, x)
     return select(x < 0.0, NAN, y)
 
@@ -334,7 +334,7 @@ def log1p(x: Any) -> Any:
 
 @inlined
 def power(x: Any, k: float) -> Any:
-    """x**k for 0 <= x <= 1 and a plain number k > 0; an error of about 2 + |ln x**k| ulp."""
+    """x**k for 0 <= x <= 1 and a plain number k > 0; the error is about 2 + |ln x**k| ulp."""
     return exp_of_negative(k * log(x))
 
 
@@ -343,7 +343,7 @@ def sigmoid(x: Any) -> Any:
     """1/(1 + e**-x); never less than e**-708 (e**-87 in float32).
 
     With -x = n·ln 2 + r, s = 2**n and c = k·r·coth(r/2), e**-x = s·(c + k·r)/(c - k·r). As a division is needed
-    anyway, this halves the polynomial: c is even in r. Where s can be looked up, n is a number of sixteenths.
+    anyway, this halves the polynomial: c is even in r. If s can be looked up, n is a number of sixteenths.
     """
     limit = 708.0 if is_double(x) else 87.0
     x = minimum(limit, maximum(-limit, x))
@@ -368,7 +368,7 @@ def sigmoid(x: Any) -> Any:
             minus_r = fma(n, LN2_SINGLE[1], fma(n, LN2_SINGLE[0], x))
             c = polynomial(minus_r * minus_r, COTH_SINGLE)
     near = fma(minus_r, COTH_K, c)
-    # Not c + k·r: what near lost in rounding then acts like an error of c, which hardly matters.
+    # Not c + k·r: the rounding error of near then acts like an error of c, which hardly matters.
     far = fma(minus_r, -2.0 * COTH_K, near)
     return near / fma(s, far, near)
 
@@ -378,10 +378,10 @@ def tanh(x: Any) -> Any:
     """The hyperbolic tangent.
 
     With |x| = n·ln(2)/2 + r, s = 2**n and c = r·coth(r) it is u/(u + c - r), where u = (s - 1)/2·(c + r) + r. So u
-    is r where n is 0, and what u has lost in rounding counts for little near 1.
+    is r if n is 0, and the rounding error of u matters little near 1.
     """
     a = minimum(22.0, absolute(x))  # from here on the result rounds to 1
-    # n is rounded down, but for a little: a negative r would take digits from u.
+    # n is rounded down, almost always: a negative r would take digits from u.
     raised = fma(a, 2.0 * LOG2_E, -1.4375) + magic(x)
     half, n = power_of_two(raised), raised - (magic(x) - 1.0)
     if is_double(x):
@@ -433,7 +433,7 @@ def erfc(x: Any) -> Any:
 
 @inlined
 def beyond_sine(x: Any) -> Any:
-    """Where x is too large for ``sine_and_cosine``."""
+    """The lanes where x is too large for ``sine_and_cosine``."""
     return absolute(x) > (SINE_LIMIT if is_double(x) else SINE_LIMIT_SINGLE)
 
 
@@ -449,8 +449,8 @@ def sine_and_cosine(x: Any) -> Any:
         first, second, third, fourth = HALF_PI
     else:
         first, second, third, fourth = HALF_PI_SINGLE
-    # These three products and the first difference are exact. What the other two lose goes to the rest: near a
-    # multiple of pi/2 nothing else is left of x.
+    # These three products and the first difference are exact. The rounding errors of the other two go to the
+    # rest: near a multiple of pi/2, nothing else is left of x.
     near = fma(n, -first, x)
     part, last = n * second, n * third
     nearer = near - part

@@ -1,10 +1,10 @@
-"""Metrics: numbers for people, of predictions and targets, in scalar loops.
+"""Metrics: measures of predictions against targets, computed in scalar loops.
 
 Each is ``<name>(predictions, targets, weights, n, outputs, settings, work, out)``. n rows, K outputs, C classes:
 predictions and targets (n, K) row by row, weights (n); settings, work and out are float64, and all sums are.
 ``settings`` has one layout for all of them (MODE … LOGARITHMS); ``work`` has ``work_size`` numbers and ``out``
-``out_size``, and both are overwritten. A row of weight 0 is left out, whatever stands in it. A prediction that is
-NaN makes the metric NaN, as it belongs to no class and has no rank.
+``out_size``, and both are overwritten. A row of weight 0 is left out, whatever it contains. A prediction that is
+NaN makes the metric NaN, since it has no class and no rank.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 from fastnn.kernels.jit import inlined, kernel
 from fastnn.kernels.simd import offset
 
-# Where each setting stands: how a row is read (a mode); above which prediction, and above which target, an output
-# means yes; C; how classes are averaged; k of top_k_accuracy; how far a probability is kept from 0 and 1; whether
-# predictions are logarithms of probabilities.
+# The positions of the settings: how a row is read (a mode); the thresholds of predictions and of targets above
+# which an output means yes; C; how classes are averaged; k of top_k_accuracy; how far a probability is kept from 0
+# and 1; whether predictions are logarithms of probabilities.
 MODE, THRESHOLD, TARGET_THRESHOLD, CLASSES, AVERAGE, TOP, EPSILON, LOGARITHMS = range(8)
 SETTINGS = 8
 
-# Modes: the one output says class 1 or class 0 (C = 2); the class is that of the greatest output, the first of
-# equals (C = K); each output says yes or no to a class of its own (C = K); predictions and targets are labels
-# from 0 to C - 1 (K = 1).
+# Modes: the only output means class 1 or class 0 (C = 2); the class is that of the greatest output, the first of
+# equals (C = K); each output means yes or no for its own class (C = K); predictions and targets are labels from 0
+# to C - 1 (K = 1).
 ONE_OUTPUT, GREATEST, EACH, LABELS = range(4)
 
 # Averages: class 1 alone; the mean over the classes; all decisions together; the mean weighted by how often a
@@ -34,7 +34,7 @@ BINARY, MACRO, MICRO, WEIGHTED = range(4)
 
 
 def work_size(name: str, n: int, classes: int) -> int:
-    """How many numbers of ``work`` a metric needs; ``classes`` is K, or C where that is more."""
+    """Return how many numbers of ``work`` a metric needs; ``classes`` is K, or C if that is more."""
     if name == "auc":
         return 4 * n
     if name in ("precision", "recall", "f1"):
@@ -43,11 +43,11 @@ def work_size(name: str, n: int, classes: int) -> int:
 
 
 def out_size(name: str, classes: int) -> int:
-    """How many numbers a metric has."""
+    """Return how many numbers a metric has."""
     return max(2, classes) ** 2 if name == "confusion_matrix" else 1
 
 
-# What all share ----------------------------------------------------------------------------------------
+# Shared by all -----------------------------------------------------------------------------------------
 
 
 @inlined
@@ -58,7 +58,7 @@ def _number(p: Any, i: int) -> float:
 
 @inlined
 def _over(a: float, b: float) -> float:
-    """a / b, and NaN where b is 0: nothing counts."""
+    """a / b, or NaN if b is 0: no row counts."""
     if b > 0.0:
         return a / b
     return math.nan
@@ -66,7 +66,7 @@ def _over(a: float, b: float) -> float:
 
 @kernel
 def _class_of(p: Any, i: int, outputs: int, mode: float, threshold: float) -> int:
-    """The class that row i says, of predictions or targets; -1 if it has a NaN."""
+    """Return the class of row i of predictions or targets; -1 if the row has a NaN."""
     if mode == LABELS:
         return int(p[i])
     if mode == ONE_OUTPUT:
@@ -96,7 +96,7 @@ def _class_of(p: Any, i: int, outputs: int, mode: float, threshold: float) -> in
 def accuracy(
     predictions: Any, targets: Any, weights: Any, n: int, outputs: int, settings: Any, work: Any, out: Any
 ) -> None:
-    """Σ w·[class is right] / Σ w; in mode EACH the share of right outputs."""
+    """Σ w·[class is right] / Σ w; in mode EACH, the share of right outputs."""
     mode = settings[MODE]
     threshold, target_threshold = settings[THRESHOLD], settings[TARGET_THRESHOLD]
     right, total = 0.0, 0.0
@@ -152,7 +152,7 @@ def top_k_accuracy(
 
 @kernel
 def _count(predictions: Any, targets: Any, weights: Any, n: int, outputs: int, settings: Any, work: Any) -> bool:
-    """Overwrite work: weights (C) of the hits, of what is predicted, of what is true. False: there is a NaN."""
+    """Overwrite work with the weights (C) of hits, predicted and true classes; return False if there is a NaN."""
     mode = settings[MODE]
     threshold, target_threshold = settings[THRESHOLD], settings[TARGET_THRESHOLD]
     C = int(settings[CLASSES])
@@ -195,7 +195,7 @@ def _share(hits: float, predicted: float, true: float, alpha: float) -> float:
 
 @kernel
 def _average_share(settings: Any, work: Any, alpha: float) -> float:
-    """``_share`` of what _count left in work, averaged over the classes."""
+    """``_share`` of the counts that ``_count`` left in work, averaged over the classes."""
     C = int(settings[CLASSES])
     average = settings[AVERAGE]
     if average == BINARY:
@@ -210,7 +210,7 @@ def _average_share(settings: Any, work: Any, alpha: float) -> float:
         if average == WEIGHTED:
             weight = work[2 * C + c]
         elif settings[MODE] == EACH or work[C + c] + work[2 * C + c] > 0.0:
-            weight = 1.0  # a class that is neither predicted nor true has no say, but an output always has
+            weight = 1.0  # a class that is neither predicted nor true is left out, but an output never is
         sum_ += weight * _share(work[c], work[C + c], work[2 * C + c], alpha)
         total += weight
     if average == MICRO:
@@ -222,7 +222,7 @@ def _average_share(settings: Any, work: Any, alpha: float) -> float:
 def precision(
     predictions: Any, targets: Any, weights: Any, n: int, outputs: int, settings: Any, work: Any, out: Any
 ) -> None:
-    """Of what is predicted as a class, the share that is of it."""
+    """The share of rows predicted as a class that are of it."""
     numbers = _count(predictions, targets, weights, n, outputs, settings, work)
     out[0] = _average_share(settings, work, 1.0) if numbers else math.nan
 
@@ -231,7 +231,7 @@ def precision(
 def recall(
     predictions: Any, targets: Any, weights: Any, n: int, outputs: int, settings: Any, work: Any, out: Any
 ) -> None:
-    """Of what is of a class, the share that is predicted as it."""
+    """The share of rows of a class that are predicted as it."""
     numbers = _count(predictions, targets, weights, n, outputs, settings, work)
     out[0] = _average_share(settings, work, 0.0) if numbers else math.nan
 
@@ -271,7 +271,7 @@ def confusion_matrix(
 
 @kernel
 def _sorted(pairs: Any, spare: Any, stride: int, count: int) -> Any:
-    """Keys (count) and, ``stride`` numbers on, their values, by merging, stably; which of both has them then."""
+    """Sort keys (count) and, ``stride`` numbers on, their values, by stable merging; return where they are."""
     source, goal = pairs, spare
     run = 1
     while run < count:
@@ -326,7 +326,7 @@ def auc(
     mode = settings[MODE]
     spare = offset(work, 2 * n)
     sum_, classes = 0.0, 0
-    # Of two classes the second says it all, and is not rounded where the first is nearly 1.
+    # Of two classes, the second is enough, and is not rounded where the first is nearly 1.
     for k in range(1 if mode == GREATEST and outputs == 2 else 0, outputs):
         count = 0
         for i in range(n):
@@ -445,9 +445,9 @@ def _explained(
 ) -> float:
     """1 - Σ w·e² / Σ w·(t - mean t)² of each output, and their mean; e = t - p, or that about its own mean.
 
-    Where all targets are the same it is 1 if all e are 0, and else 0. work (6 K): the first target and its error,
-    the means of both from there, and the two sums. From the first on, since a mean of equal numbers need not be
-    that number after rounding, but a mean of zeros is 0.
+    If all targets are the same, it is 1 if all e are 0, and else 0. work (6 K): the first target and its error,
+    the means of both relative to these, and the two sums. The means are relative since a rounded mean of equal
+    numbers need not be that number, but a mean of zeros is 0.
     """
     t_first, e_first = work, offset(work, outputs)
     t_mean, e_mean = offset(work, 2 * outputs), offset(work, 3 * outputs)

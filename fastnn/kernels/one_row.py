@@ -1,7 +1,7 @@
-"""One row through the network in a single call, forward or with all derivatives, from nothing but a table.
+"""One row through the network in a single call, forward or with all derivatives, which takes only a table.
 
-The table begins with the numbers below; the plan follows. Memory for the work is on the caller's stack, so that
-any number of threads may use one table at once.
+The table begins with the numbers below, followed by the plan. Working memory is on the caller's stack, so that any
+number of threads may use one table at once.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from fastnn.kernels.simd import at_address, offset, on_heap, on_stack, release
 from fastnn.kernels.vectors import copy
 
 (
-    ITSELF,  # where the table is, plus FORM: a copy, or one of another form, is told by that
+    ITSELF,  # the address of the table plus FORM, which tells it from a copy or a table of another form
     PREDICT,  # address of the part that predicts
-    DERIVE,  # address of the part that finds the derivatives; 0: nobody has asked for it yet
+    DERIVE,  # address of the part that finds the derivatives; 0: not needed so far
     NUMBERS,  # address of the plan's real numbers
-    PARAMETERS,  # and of the network's parameters
-    FEATURES,  # numbers of a row
-    UNITS,  # numbers predicted for it
-    SCRATCH,  # numbers of memory for the work
-    START,  # of the plan
+    PARAMETERS,  # address of the network's parameters
+    FEATURES,  # how many numbers a row has
+    UNITS,  # how many numbers are predicted for it
+    SCRATCH,  # how many numbers of working memory are needed
+    START,  # where the plan starts
 ) = range(9)
 
-# Of this table: another number, less than 8, whenever the places above change. What other people have compiled
-# reads them, and may lie on their disks for long.
+# The version of this table: another number, less than 8, whenever the positions above change. Users' compiled code
+# reads them, and may stay on their disks for long.
 FORM = 1
 
 MOST_ON_STACK = 1 << 13  # numbers, 64 kB of float64: the smallest stacks that threads are given have 128 kB
@@ -60,7 +60,7 @@ def predict(table: Any, x: Any, out: Any) -> None:
 def _derive(table: Any, x: Any, out: Any, memory: Any) -> None:
     plan, count = offset(table, START), table[SCRATCH]
     numbers, parameters = at_address(table[NUMBERS], np.float64), at_address(table[PARAMETERS], x)
-    # Going back overwrites what forward has found. It is put by for the next output.
+    # The backward pass overwrites the results of the forward pass, which are saved for the next output.
     scratch, found = memory, offset(memory, count)
     given = offset(found, count)
     single.forward(plan, numbers, parameters, x, scratch, True, (plan, 0))
@@ -77,7 +77,7 @@ def _derive(table: Any, x: Any, out: Any, memory: Any) -> None:
 
 @kernel
 def derive(table: Any, x: Any, out: Any) -> None:
-    """Overwrite out (K, F) with the derivatives of the outputs by a row x (F)."""
+    """Overwrite out (K, F) with the derivatives of the outputs with respect to a row x (F)."""
     count = 2 * table[SCRATCH] + table[UNITS]
     if count <= MOST_ON_STACK:
         _derive(table, x, out, on_stack(x, count))

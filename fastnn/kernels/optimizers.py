@@ -1,4 +1,4 @@
-"""Updates of the parameter vector from one gradient. What an optimizer is given, and what it answers.
+"""Updates of the parameter vector from one gradient: what an optimizer is given, and what it returns.
 
 An optimizer is a kernel (given, memory, settings, count, stride, scale, loss); given are p, g, previous and state:
 
@@ -14,7 +14,7 @@ settings
 loss
     the mean loss of the batch.
 
-It overwrites previous with p as it was, then p, and answers with one of the words for that in ``kernels.layout``.
+It overwrites previous with p, then p, and returns one of the answers in ``kernels.layout``.
 Moving averages are called m, of g, and v, of g².
 """
 
@@ -41,13 +41,13 @@ from fastnn.kernels.simd import (
 
 @inlined
 def _none(p: Any) -> Any:
-    """0 in every lane: where sums over a vector begin."""
+    """Return 0 in every lane, the start of sums over a vector."""
     return fill(load(p, 0), 0.0)
 
 
 @inlined
 def _put(p: Any, previous: Any, i: int, before: Any, after: Any, check: Any) -> Any:
-    """Overwrite a vector of p with ``after`` and of previous with ``before``; the check, with it in."""
+    """Overwrite a vector of p with ``after`` and of previous with ``before``; return the check including it."""
     store(previous, i, before)
     store(p, i, after)
     return fma(0.0, after, check)
@@ -55,7 +55,7 @@ def _put(p: Any, previous: Any, i: int, before: Any, after: Any, check: Any) -> 
 
 @inlined
 def _moved(check: Any) -> int:
-    """The answer, from a sum of 0·p: that is NaN if any p is not finite."""
+    """Return the answer for a sum of 0·p, which is NaN if any p is not finite."""
     if all_zero(check):
         return MOVED
     return NOT_FINITE
@@ -148,7 +148,7 @@ def rmsprop(given: tuple, memory: Any, settings: Any, count: int, stride: int, s
         if centered:
             mean = fma(rho, load(state, stride + i), fresh * gradient)
             store(state, stride + i, mean)
-            # Rounding may bring it below 0; in this order NaN stays NaN.
+            # Rounding may make it negative; in this order, NaN stays NaN.
             squares = maximum(0.0, squares - mean * mean)
         step = gradient / (square_root(squares) + epsilon)
         if momentum != 0.0:
@@ -161,7 +161,7 @@ def rmsprop(given: tuple, memory: Any, settings: Any, count: int, stride: int, s
 
 @inlined
 def _correction(memory: Any, at: int, beta: float) -> float:
-    """1 - beta**t at the update number t, as the moving average of ones that it is."""
+    """Return 1 - beta**t at update number t, computed as a moving average of ones."""
     memory[at] = beta * memory[at] + (1.0 - beta)
     return float(memory[at])
 
@@ -216,7 +216,7 @@ def adam(given: tuple, memory: Any, settings: Any, count: int, stride: int, scal
 
 @kernel
 def amsgrad(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
-    """The same with the greatest v so far in place of v.
+    """Adam with the greatest v so far in place of v.
 
     Settings: rate, beta_1, beta_2, epsilon. State: m, v, the greatest v.
     """
@@ -227,7 +227,7 @@ def amsgrad(given: tuple, memory: Any, settings: Any, count: int, stride: int, s
 
 @kernel
 def adamw(given: tuple, memory: Any, settings: Any, count: int, stride: int, scale: float, loss: float) -> int:
-    """p -= rate·decay·p, then as adam.
+    """p -= rate·decay·p, then as in adam.
 
     Settings: rate, beta_1, beta_2, epsilon, decay. State: m, v.
     """

@@ -1,4 +1,4 @@
-"""Patterns for activations and losses of other people, whose functions take the places of the names below.
+"""Patterns for users' own activations and losses, whose functions replace the names below.
 
 They are computed in float64, number by number. U units or K outputs, S samples; a shape is (stride, S, U).
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn.kernels.activations import VALUE
 
-# The functions that are put in: f(z) or l(p, t), and the derivative; without one, a slope from below.
+# The functions to be replaced: f(z) or l(p, t), and the derivative; without one, a slope function from below.
 value: Any = None
 derivative: Any = None
 
@@ -29,13 +29,13 @@ def activation(z: Any, y: Any, d: Any, shape: tuple, mode: int) -> None:
 
 
 def slope_of_activation(number: float) -> float:
-    """By a central difference."""
+    """The derivative by a central difference."""
     h = STEP * max(1.0, abs(number))
     return (value(number + h) - value(number - h)) / (2.0 * h)
 
 
 def loss(rows: tuple, settings: Any, shape: tuple) -> float:
-    """Overwrite d (K, S) with the weighted derivative; the weighted sum of the losses of all samples."""
+    """Overwrite d (K, S) with the weighted derivative; return the weighted sum of all samples' losses."""
     _, y, targets, weights, d = rows
     stride, samples, outputs = shape
     sum_ = 0.0
@@ -52,6 +52,6 @@ def loss(rows: tuple, settings: Any, shape: tuple) -> float:
 
 
 def slope_of_loss(p: float, t: float) -> float:
-    """By the prediction, by a central difference."""
+    """The derivative with respect to the prediction, by a central difference."""
     h = STEP * max(1.0, abs(p))
     return (value(p + h, t) - value(p - h, t)) / (2.0 * h)

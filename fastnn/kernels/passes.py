@@ -1,6 +1,6 @@
-"""One tile of the rows of a run: laid out for the kernels, taken through the network, and noted for the metrics.
+"""Passes of one tile of a run's rows through the network: layout, forward, backward, predictions for metrics.
 
-Several threads may do tiles of the same batch, each with scratch memory, sums and a gradient of its own.
+Several threads may do tiles of the same batch, each with its own scratch memory, sums and gradient.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ from fastnn.kernels.vectors import add_up, padded
 
 @kernel
 def _gather(plan: Any, data: Data, order: Any, places: Any, scratch: Any, first: int, count: int) -> tuple:
-    """Where inputs, targets and weights of ``count`` rows stand, sample beside sample.
+    """Return pointers to inputs, targets and weights of ``count`` rows, sample beside sample.
 
-    They are laid out in scratch, up to whole vectors, the last of them with weight 0; or stay where they are.
+    They are laid out in scratch, filled up to whole vectors with samples of weight 0; or stay where they are.
     Overwrites the places.
     """
     inputs, targets, weights = data
@@ -81,7 +81,7 @@ def _gather(plan: Any, data: Data, order: Any, places: Any, scratch: Any, first:
 
 @kernel
 def number_rows(plan: Any, order: Any, places: Any, first: int, samples: int, count: int) -> None:
-    """Overwrite the places with the numbers of a tile's rows, the last for all behind the count."""
+    """Overwrite the places with the indices of a tile's rows, and those after ``count`` with the last."""
     if plan[SHUFFLED] != 0:
         for s in range(count):
             places[s] = order[first + s]
@@ -94,9 +94,9 @@ def number_rows(plan: Any, order: Any, places: Any, first: int, samples: int, co
 
 @kernel
 def note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: int, count: int) -> None:
-    """Overwrite, for the metrics, the predictions of a tile's rows, and behind all of those the classes they say.
+    """Overwrite, for the metrics, the predictions of a tile's rows and, after all predictions, their classes.
 
-    Overwrites the scratch rows of the gradient by the outputs.
+    Overwrites the scratch rows of the gradient with respect to the outputs.
     """
     stride, outputs = plan[STRIDE], plan[OUTPUTS]
     if plan[OF_OUTPUTS] != 0:
@@ -113,7 +113,7 @@ def note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: i
 
 @kernel
 def few_rows(job: Job, memory: tuple, out: Any, sums: Any, budget: int) -> int:
-    """Batches of so few rows that they go row by row; see ``kernels.stochastic``."""
+    """Process batches of few rows row by row; see ``kernels.stochastic``."""
     data, vectors, (scratch, places) = job.data, job.vectors, memory
     given = (
         job.plan,
@@ -138,9 +138,9 @@ def few_rows(job: Job, memory: tuple, out: Any, sums: Any, budget: int) -> int:
 
 @kernel
 def of_batch(job: Job, memory: tuple, gradient: Any, sums: Any, number: int, add: bool) -> None:
-    """A tile of the batch under way: overwrite (or add to) the gradient, and overwrite sums with (loss, weight).
+    """Do a tile of the current batch: overwrite (or add to) the gradient, and overwrite sums with (loss, weight).
 
-    Memory is the thread's own scratch, and where numbers of rows may stand.
+    ``memory`` is the thread's own scratch, and the place for indices of rows.
     """
     plan, numbers, data, order, cursor = job.plan, job.numbers, job.data, job.order, job.cursor
     if plan[FEW_ROWS] != 0:
@@ -179,9 +179,9 @@ def of_batch(job: Job, memory: tuple, gradient: Any, sums: Any, number: int, add
 
 @kernel
 def of_validation(job: Job, scratch: Any, sums: Any, number: int) -> None:
-    """A tile of validation rows: overwrite sums with (loss, weight)."""
+    """Do a tile of validation rows: overwrite sums with (loss, weight)."""
     cursor, (plan, numbers, data) = job.cursor, job.validation
-    # A line search has its trials in the first vector.
+    # A line search keeps its trial points in the first vector.
     parameters = job.vectors.previous if job.plan[LINE_SEARCH] != 0 else job.vectors.parameters
     done = number * plan[TILE]
     count = min(plan[TILE], plan[SAMPLES] - done)

@@ -1,8 +1,8 @@
 """Products of matrices: out[u, t] = start[u] + Σ_k weights[k, u]·x[k, t], with lanes along t.
 
-T numbers of t (whole vectors), U of u. Every matrix is a pointer and how far apart its numbers are: x (rows,
-by k; along t they are neighbours), weights (numbers, by k, by u), start (numbers, by u), out (rows, by u).
-Sums are accumulated in registers, a block of u by a few vectors at a time, always in the order of k, so that a
+T numbers of t (whole vectors), U of u. Every matrix is a pointer and the distances of its numbers: x (rows, along
+k; along t they are neighbours), weights (numbers, along k, along u), start (numbers, along u), out (rows, along
+u). Sums are accumulated in registers, a block of u by a few vectors at a time, always in the order of k, so that a
 number does not depend on its block.
 """
 
@@ -27,12 +27,12 @@ from fastnn.kernels.simd import (
     width,
 )
 
-# What becomes of out: it is overwritten; its sums go on where they ended, whatever start is; it is multiplied; or
-# added to.
+# What is done with out: it is overwritten; its sums are continued, whatever start is; it is multiplied; or added
+# to.
 OVERWRITE, GO_ON, MULTIPLY, ADD = range(4)
 
-# How many u are in a block where there are many: as many sums as the registers hold, since each addition waits for
-# the one before it, and two units of arithmetic want to be busy meanwhile.
+# How many u are in a block if there are many: as many sums as the registers hold, since each addition waits for
+# the one before it, and two arithmetic units should be busy meanwhile.
 MANY = EIGHT if VECTOR_BYTES == 64 else SIX
 
 
@@ -40,7 +40,7 @@ MANY = EIGHT if VECTOR_BYTES == 64 else SIX
 def _block(
     x: tuple, weights: tuple, start: tuple, out: tuple, terms: int, mode: int, units: tuple, vectors: tuple
 ) -> None:
-    """The product for a few u and vectors."""
+    """Compute the product for a few u and vectors."""
     (x_rows, by_row), (numbers, by_term, by_unit), (place, stride) = x, weights, out
     if mode == GO_ON:
         sums = load_block(place, stride, units, vectors)
@@ -58,7 +58,7 @@ def _block(
 
 @inlined
 def _from(weights: tuple, start: tuple, out: tuple, u: int, t: int) -> tuple:
-    """The same matrices without what comes before u and t."""
+    """Return the matrices from u and t on."""
     return (
         (offset(weights[0], u * weights[2]), weights[1], weights[2]),
         (offset(start[0], u * start[1]), start[1]),
@@ -68,7 +68,7 @@ def _from(weights: tuple, start: tuple, out: tuple, u: int, t: int) -> tuple:
 
 @inlined
 def in_fours(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms: int, mode: int) -> None:
-    """The product, four u at a time, then one; shape is (T, U)."""
+    """Compute the product, four u at a time, then one; shape is (T, U)."""
     samples, units = shape
     lanes = width(x[0])
     for t in range(0, samples, 2 * lanes):
@@ -93,7 +93,7 @@ def in_fours(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, t
 
 @kernel
 def many(x: tuple, weights: tuple, start: tuple, out: tuple, shape: tuple, terms: int, mode: int) -> None:
-    """The product, MANY u at a time, then as above; shape is (T, U)."""
+    """Compute the product, MANY u at a time, then as above; shape is (T, U)."""
     samples, units = shape
     lanes = width(x[0])
     left = units % len(MANY)

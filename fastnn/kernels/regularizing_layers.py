@@ -1,8 +1,9 @@
 """Dropout and layer normalization. U units, S samples (whole vectors); a shape is (stride, S, U).
 
-Forward, a layer is given rows (x, z, y, d), its weights, its setting, (the numbers of the tile's rows, the epoch),
-seed, its own number, and shape. Back it is given rows (z, d, before), its weights, where their gradient is, flags
-(whether that is added to, whether the layer is trained, whether layers before it want a gradient), and shape.
+In the forward pass, a layer is given rows (x, z, y, d), its weights, its setting, (the indices of the tile's rows,
+the epoch), seed, its own index, and shape. In the backward pass, it is given rows (z, d, before), its weights, the
+place of their gradient, flags (whether that is added to, whether the layer is trained, whether layers before it
+need a gradient), and shape.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from fastnn.kernels.jit import kernel
 from fastnn.kernels.random import draw, key
 from fastnn.kernels.simd import fill, fma, is_double, load, offset, select, square_root, store, total, width
 
-DROPOUT = 1 << 62  # streams from here on are dropout's, before it those of shuffling
+DROPOUT = 1 << 62  # streams from here on are for dropout, those before it for shuffling
 INFINITY = float("inf")
-SMALL, SMALL_SINGLE = 2.0**-600, 2.0**-80  # times the greatest number that there is, its square is finite
+SMALL, SMALL_SINGLE = 2.0**-600, 2.0**-80  # multiplied by the greatest number, it has a finite square
 SHIFT, UNIT = np.uint64(11), 2.0**-53  # 53 random bits make a number from [0, 1)
 
 
@@ -26,7 +27,7 @@ SHIFT, UNIT = np.uint64(11), 2.0**-53  # 53 random bits make a number from [0, 1
 def drop(rows: tuple, weights: Any, rate: float, at: tuple, seed: int, layer: int, shape: tuple) -> None:
     """Overwrite y (U, S) with x·d, where d is 0 with probability ``rate``, and else 1/(1 - rate).
 
-    What is dropped depends on seed, epoch, layer, unit and the row's number alone.
+    What is dropped depends only on seed, epoch, layer, unit and the row's index.
     """
     (x, _, y, d), (numbers, epoch), (stride, samples, units) = rows, at, shape
     kept = 1.0 / (1.0 - rate)
@@ -67,7 +68,7 @@ def normalize(rows: tuple, gain: Any, epsilon: float, at: tuple, seed: int, laye
             variance = fma(e, e, variance)
         scale = fill(mean, 1.0)
         finite = variance < INFINITY
-        if total(select(finite, 0.0, scale)) > 0.0:  # somewhere squares overflow: take those of smaller numbers
+        if total(select(finite, 0.0, scale)) > 0.0:  # some squares overflow: use those of smaller numbers
             scale = select(finite, 1.0, fill(mean, SMALL if is_double(mean) else SMALL_SINGLE))
             variance = fill(mean, 0.0)
             for u in range(units):
@@ -85,9 +86,10 @@ def normalize(rows: tuple, gain: Any, epsilon: float, at: tuple, seed: int, laye
 
 @kernel
 def normalize_backward(rows: tuple, gain: Any, dw: Any, flags: tuple, shape: tuple) -> None:
-    """From d (U, S), the gradient by y: overwrite (or add to) that by gain and bias, and multiply ``before``.
+    """From d (U, S), the gradient with respect to y, compute those of gain and bias, and multiply ``before``.
 
-    By x it is (a - mean(a) - z·mean(a·z))/sqrt(variance + epsilon) with a = gain·d.
+    Those of gain and bias are overwritten (or added to). The gradient with respect to x is
+    (a - mean(a) - z·mean(a·z))/sqrt(variance + epsilon) with a = gain·d.
     """
     (z, d, before), (add, trained, goes_on), (stride, samples, units) = rows, flags, shape
     share = 1.0 / units

@@ -1,4 +1,4 @@
-"""Activation functions of whole rows: those that need all units of a sample, and the sine, which looks twice.
+"""Activation functions of whole rows: those that need all units of a sample, and the sine, which takes two passes.
 
 U units, S samples (whole vectors); rows of samples are ``stride`` numbers apart; a shape is (stride, S, U). Each
 is (z, y, d, shape, mode) with a mode of ``kernels.activations``; y may be z itself.
@@ -19,7 +19,7 @@ Shape = tuple[int, int, int]
 
 @inlined
 def _softmax(z: Any, y: Any, shape: Shape) -> None:
-    """Overwrite y (U, S) with e**z / Σ e**z over the units, after taking away the greatest z."""
+    """Overwrite y (U, S) with e**z / Σ e**z over the units, after subtracting the greatest z."""
     stride, samples, units = shape
     for t in range(0, samples, width(z)):
         greatest = load(z, t)
@@ -59,8 +59,8 @@ def softmax(z: Any, y: Any, d: Any, shape: Shape, mode: int) -> None:
 def _log_softmax(z: Any, y: Any, shape: Shape) -> None:
     """Overwrite y (U, S) with z - ln Σ e**z over the units.
 
-    That is z - greatest z - ln(1 + rest), with the rest of the sum added up apart from the greatest's e**0 = 1:
-    the greatest y keeps its digits where it is nearly 0.
+    That is z - greatest z - ln(1 + rest), where the rest of the sum excludes the greatest's e**0 = 1: so the
+    greatest y keeps its digits where it is nearly 0.
     """
     stride, samples, units = shape
     for t in range(0, samples, width(z)):
@@ -101,18 +101,18 @@ def log_softmax(z: Any, y: Any, d: Any, shape: Shape, mode: int) -> None:
 
 @inlined
 def _finish_sine(p: Any, first: int, samples: int, of_sine: bool) -> None:
-    """Where a row still holds a large z, put its sine (or cosine) there."""
+    """Replace each large z that a row still holds by its sine (or cosine)."""
     for t in range(first, first + samples):
-        if abs(p[t]) > 1.5:  # no sine is
+        if abs(p[t]) > 1.5:  # no sine is that large
             z = float(p[t])
             p[t] = math.sin(z) if of_sine else math.cos(z)
 
 
 @inlined
 def sine(z: Any, y: Any, d: Any, shape: Shape, mode: int) -> None:
-    """Overwrite y (U, S) with sin z and, if asked for, d (U, S) with cos z; y may be z itself.
+    """Overwrite y (U, S) with sin z and, if needed, d (U, S) with cos z; y may be z itself.
 
-    Where z is too large for lanes it is handed on in place of the result, and the row is gone through once more,
+    A z that is too large for lanes is passed on in place of the result, and the row is then processed once more,
     number by number.
     """
     stride, samples, units = shape

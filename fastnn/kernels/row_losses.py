@@ -1,7 +1,7 @@
 """Loss functions that need all outputs of a sample. ``settings`` and shapes are those of ``kernels.losses.each``.
 
 K outputs, S samples (whole vectors); ``rows`` are z, y, targets (K, S each), weights (S) and d (K, S), which is
-overwritten with the derivative by z; the answer is the weighted sum of the losses of all samples.
+overwritten with the derivative with respect to z; each returns the weighted sum of the losses of all samples.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Shape = tuple[int, int, int]
 
 @inlined
 def greatest_number(p: Any) -> float:
-    """Of what p points to. It stands for an infinite difference of logits, which a target of 0 would make NaN."""
+    """Return the greatest number of p's dtype: it replaces an infinite logit difference, which times 0 is NaN."""
     return 1.7976931348623157e308 if is_double(load(p, 0)) else 3.4028234663852886e38
 
 
@@ -64,7 +64,7 @@ def cross_entropy_of_log_softmax(rows: Rows, settings: Any, shape: Shape) -> flo
         for at in range(s, outputs * stride + s, stride):
             t, log_p = load(targets, at), load(y, at)
             of_sample = fma(-t, maximum(-greatest_number(y), log_p), of_sample)
-            # What is left out must not come in as 0·infinity.
+            # Rows of weight 0 must not enter as 0·infinity.
             store(d, at, select(used, weight * fma(mass, maths.exp_of_negative(log_p), -t), 0.0))
         sum_ = sum_ + select(used, weight * of_sample, 0.0)
     return float(total(sum_))
@@ -74,8 +74,9 @@ def cross_entropy_of_log_softmax(rows: Rows, settings: Any, shape: Shape) -> flo
 def focal_of_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
     """The weighted sum of -Σ t·q**a·ln p with p = y = softmax(z), q = 1 - p and a = settings[1].
 
-    By z it has the derivative g - p·Σg with g = t·q**a·(a·p·ln(p)/q - 1). ln p is z - greatest z - ln(1 + rest),
-    where 1 : rest is the greatest p to the sum of all others: so q keeps its digits where p is nearly 1.
+    With respect to z, it has the derivative g - p·Σg with g = t·q**a·(a·p·ln(p)/q - 1). ln p is z - greatest z -
+    ln(1 + rest), where 1 : rest is the greatest p to the sum of all others: so q keeps its digits where p is
+    nearly 1.
     """
     z, y, targets, weights, d = rows
     stride, samples, outputs = shape
@@ -101,7 +102,7 @@ def focal_of_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
             q = -maths.expm1(maximum(-44.0, log_p))
             power = load(targets, at) * maths.power(q, a)
             of_sample = fma(-power, log_p, of_sample)
-            # Where q is 0 the power is too: any other divisor will do.
+            # Where q is 0, so is the power: any other divisor will do.
             slope = power * fma(a * load(y, at), log_p / maximum(smallest, q), -1.0)
             sum_of_slopes = sum_of_slopes + slope
             store(d, at, slope)

@@ -1,5 +1,4 @@
-"""Samples row by row, as people have them, and one a lane, as kernels do; predictions and their
-derivatives from row to row.
+"""Conversion of samples from rows, as users have them, to lanes; predictions and their derivatives by rows.
 
 n rows, F features, K outputs, S samples (whole vectors). Rows of a tile are ``stride`` numbers apart.
 """
@@ -48,12 +47,12 @@ from fastnn.kernels.simd import (
 )
 from fastnn.kernels.vectors import finite, padded
 
-FEW_COLUMNS = (1, 2, 4)  # numbers of columns that registers are quick to take apart
+FEW_COLUMNS = (1, 2, 4)  # numbers of columns that registers can take apart quickly
 
 
 @inlined
 def taken_apart(count: int, lanes: int) -> bool:
-    """Whether ``lay_out`` takes rows of so many columns, one after the other, apart in registers."""
+    """Return whether ``lay_out`` takes consecutive rows of that many columns apart in registers."""
     return count < lanes and count in FEW_COLUMNS
 
 
@@ -68,7 +67,7 @@ def _lay_out_few(source: Any, count: int, target: Any, stride: int, rows: int) -
         elif count == 2:
             store_block(column, stride, unzip(load_columns(row, 0, TWO)), TWO)
         else:
-            # Columns 0 and 2 in turn, and 1 and 3.
+            # Columns 0 and 2 alternating, and 1 and 3.
             front, back = unzip(load_columns(row, 0, TWO)), unzip(load_columns(row, 2 * lanes, TWO))
             store_block(column, 2 * stride, unzip((front[0], back[0])), TWO)
             store_block(offset(column, stride), 2 * stride, unzip((front[1], back[1])), TWO)
@@ -76,10 +75,10 @@ def _lay_out_few(source: Any, count: int, target: Any, stride: int, rows: int) -
 
 @kernel
 def lay_out(source: Any, places: Any, run: int, count: int, target: Any, stride: int, samples: int) -> None:
-    """Overwrite rows of a tile (F, S) with as many rows (F) of the source as places has numbers of.
+    """Overwrite rows of a tile (F, S) with rows (F) of the source, whose indices are in ``places``.
 
-    At least the first ``run`` of these are one after the other; where they are ``taken_apart``, whole vectors of
-    them need no number but the first.
+    At least the first ``run`` of these are consecutive; if they are ``taken_apart``, whole vectors of them need
+    only the first index.
     """
     lanes, start = width(target), 0
     whole = count - count % lanes
@@ -129,10 +128,10 @@ def _forward(
     used: int,
     training: bool,
 ) -> tuple:
-    """Lay ``used`` rows of the inputs out in scratch and take them through the network: (samples, outputs).
+    """Lay out ``used`` rows of the inputs in scratch and take them through the network; return (samples, outputs).
 
-    These are whole vectors, the last of which the last row fills up, and where ``tile.forward`` has put the
-    outputs. Overwrites the places with the numbers of the rows.
+    Samples are whole vectors, filled up with the last row; outputs is where ``tile.forward`` has put them.
+    Overwrites the places with the indices of the rows.
     """
     stride = plan[STRIDE]
     x, to_come = offset(scratch, plan[INPUT_ROW] * stride), offset(inputs, (start + plan[TILE]) * plan[INPUTS])
@@ -156,9 +155,9 @@ def predict(
     flaw: Any,
     most: int,
 ) -> None:
-    """Overwrite rows of the outputs (n, K) from those of the inputs (n, F): ``most`` tiles, while there are any.
+    """Overwrite rows of the outputs (n, K) from those of the inputs (n, F): at most ``most`` tiles.
 
-    taken[0] is the number of the next tile, of all threads; flaw[0] becomes 1 if an input is not finite.
+    taken[0] is the number of the next tile, shared by all threads; flaw[0] becomes 1 if an input is not finite.
     """
     stride, units, places = plan[STRIDE], plan[OUTPUTS], on_stack(plan, plan[TILE])
     x = offset(scratch, plan[INPUT_ROW] * stride)
@@ -177,7 +176,7 @@ def predict(
 
 @kernel
 def _copy(source: Any, target: Any, stride: int, samples: int, rows: int) -> None:
-    """Overwrite rows of a tile with others."""
+    """Overwrite rows of a tile with other rows."""
     for r in range(rows):
         for t in range(r * stride, r * stride + samples, width(source)):
             store(target, t, load(source, t))
@@ -195,10 +194,10 @@ def _fill(target: Any, number: float, stride: int, samples: int, rows: int) -> N
 def _input_gradient(
     plan: Any, parameters: Any, scratch: Any, works: tuple, zero: Any, samples: int, k: int
 ) -> Any:
-    """Overwrite rows (F, S), whose place is returned, with the derivatives of output k by the inputs of a tile.
+    """Overwrite rows (F, S) with the derivatives of output k with respect to a tile's inputs; return their place.
 
-    The tile has gone forward, and its rows d, the derivatives of the activations, stay as they are; overwrites the
-    rows of the gradient by the outputs, and works. ``zero`` points to a 0.
+    The forward pass of the tile is done, and its rows d, the derivatives of the activations, stay as they are.
+    Overwrites the rows of the gradient with respect to the outputs, and works. ``zero`` points to a 0.
     """
     stride, outputs = plan[STRIDE], plan[OUTPUTS]
     d = offset(scratch, plan[GRADIENT_ROW] * stride)
@@ -219,7 +218,7 @@ def _input_gradient(
             tile.backward_inputs(layer, d, weights, zero, dx, shape)
         else:
             z = offset(scratch, layer[LAYER_Z] * stride)
-            flags = (False, False, True)  # nothing is added up for its parameters, which stand for these
+            flags = (False, False, True)  # its parameters get no gradient, and are passed in its place
             calls.layer_backward(layer[LAYER_BACKWARD], (z, d, dx), weights, weights, flags, shape)
         d = dx
         dx, other = other, dx
@@ -239,11 +238,11 @@ def jacobian(
     taken: Any,
     most: int,
 ) -> None:
-    """Overwrite blocks (M, F) of out (n, M, F) from rows of the inputs (n, F): ``most`` pieces, as above.
+    """Overwrite blocks (M, F) of out (n, M, F) from rows of the inputs (n, F): at most ``most`` pieces.
 
-    They are the derivatives by the inputs of M outputs; a piece is a tile and some of them. ``outputs`` is (the
-    first, M, those of a piece). Overwrites scratch and work: (rows, rows, a 0), with as many rows each as the
-    widest layer has inputs.
+    They are the derivatives of M outputs with respect to the inputs; a piece is a tile and some of these outputs.
+    ``outputs`` is (the first, M, how many a piece has). Overwrites scratch and work: (rows, rows, a 0), each with
+    as many rows as the widest layer has inputs.
     """
     stride, features = plan[STRIDE], plan[INPUTS]
     (start_of, many, together), places = outputs, on_stack(plan, plan[TILE])

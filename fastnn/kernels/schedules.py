@@ -1,6 +1,6 @@
 """Learning rates as functions of time.
 
-Each takes its settings, the updates made so far, and the updates of an epoch.
+Each takes its settings, the number of updates so far, and the number of updates in an epoch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fastnn.kernels.jit import inlined, kernel
 
 @inlined
 def _cosine(start: float, end: float, share: float) -> float:
-    """From start to end as half a wave of the cosine."""
+    """From start to end along half a wave of the cosine."""
     return end + (start - end) * (1.0 + math.cos(math.pi * share)) / 2.0
 
 
@@ -32,17 +32,17 @@ def exponential_decay(settings: Any, updates: float, each_epoch: float) -> float
 
 @kernel
 def cosine_decay(settings: Any, updates: float, each_epoch: float) -> float:
-    """From initial to final within so many epochs."""
+    """From initial to final, along a cosine, within the epochs of its setting."""
     initial, epochs, final = settings[0], settings[1], settings[2]
     return _cosine(initial, final, min(updates / each_epoch / epochs, 1.0))
 
 
 @kernel
 def cosine_restarts(settings: Any, updates: float, each_epoch: float) -> float:
-    """The same again and again, each time ``growth`` times as long, from a start ``decay`` times as high."""
+    """Repeated cosine decay, each time ``growth`` times as long, from a start ``decay`` times as high."""
     initial, epochs, growth, decay, final = settings[0], settings[1], settings[2], settings[3], settings[4]
     passed, height = updates / each_epoch, 1.0
-    if growth == 1.0:  # then they may be many
+    if growth == 1.0:  # there may then be many restarts
         cycles = math.floor(passed / epochs)
         passed -= cycles * epochs
         height = decay**cycles

@@ -1,6 +1,6 @@
-"""The loss of few rows, and its gradient, from memory that a table has the addresses of.
+"""The loss on few rows, and its gradient, with a table of the addresses of all memory.
 
-So a call from Python takes few arguments, each of which costs a tenth of a microsecond and more.
+So a call from Python takes few arguments, each of which costs a tenth of a microsecond or more.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from fastnn.kernels.vectors import add_up, padded
 
 @kernel
 def loss_and_gradient(table: Any, gradient: Any, count: int, divisor: float) -> float:
-    """The loss, as a run of one epoch has it; if the plan's task is GRADIENT, overwrite the gradient (count).
+    """Return the loss as in a run of one epoch; if the plan's task is GRADIENT, overwrite the gradient (count).
 
-    That is of the weighted sum of the rows' losses, divided by ``divisor``. Overwrites sums and scratch memory.
+    That is the gradient of the weighted sum of the rows' losses, divided by ``divisor``. Overwrites sums and
+    scratch memory.
     """
     plan, numbers = at_address(table[PLAN], np.int64), at_address(table[NUMBERS], np.float64)
     inputs, targets = at_address(table[ROWS], gradient), at_address(table[TARGETS], gradient)

@@ -1,11 +1,11 @@
-"""One sample through the whole network, forward and back, with a lane for each unit.
+"""One sample through the whole network, forward and backward, with a lane for each unit.
 
-Lanes of samples are empty where there is but one. Here the numbers of a dense layer's units stand side by side,
-in whole vectors: z, y and d, at the places that the plan gives their rows. Behind the units y holds anything and d
-zeros. A layer that is not dense, and whatever else wants units one below the other, is given rows of ``stride``
+With only one sample, lanes of samples would be empty. Here the numbers of a dense layer's units are side by side,
+in whole vectors: z, y and d, at the places that the plan gives their rows. After the units, y holds anything and d
+zeros. A layer that is not dense, and everything else that needs one row per unit, is given rows of ``stride``
 numbers as in ``kernels.tile``, with the sample in lane 0; such rows are called spread. Each z, and so each y, is
-the sum of the same products in the same order as there, and has the same bits. Gradients by the inputs of a layer
-of several units are summed in another order.
+the sum of the same products in the same order as there, and has the same bits. Gradients with respect to the
+inputs of a layer of several units are summed in another order.
 
 I inputs, O outputs of a layer; weights are (I, O), row by row.
 """
@@ -92,7 +92,7 @@ def _gather(source: Any, stride: int, target: Any, count: int) -> None:
 
 @inlined
 def _clear_tail(row: Any, count: int) -> None:
-    """Overwrite what stands behind ``count`` numbers, up to whole vectors, with zeros."""
+    """Overwrite what follows ``count`` numbers, up to whole vectors, with zeros."""
     used = count % width(row)
     if used != 0:
         store(row, count - used, load_part(row, count - used, used))
@@ -113,7 +113,7 @@ def _outputs_block(
 def _outputs_first(
     x: Any, step: int, weights: Any, bias: Any, z: Any, units: int, inputs: int, columns: tuple
 ) -> None:
-    """The same, for as few units as ``columns`` is long."""
+    """Do the same for as few units as ``columns`` is long."""
     sum_ = load_first(bias, 0, columns)
     for i in range(inputs):
         sum_ = fma(x[i * step], load_first(weights, i * units, columns), sum_)
@@ -133,7 +133,8 @@ def outputs(x: Any, step: int, weights: Any, bias: Any, z: Any, units: int, inpu
         u += lanes
     if u < units:
         left, at = units - u, offset(weights, u)
-        # Parameters have just been stored, in whole vectors: narrow loads need not wait for that, masked ones do.
+        # Parameters have just been stored, in whole vectors: masked loads have to wait for that, narrow ones need
+        # not.
         if left == 1:
             _outputs_first(x, step, at, offset(bias, u), offset(z, u), units, inputs, ONE)
         elif left == 4:
@@ -157,7 +158,7 @@ def _inputs_block(weights: Any, d: Any, dx: Any, units: int, rows: tuple) -> Non
         sums = add_outer(
             sums, load_rows_part(weights, whole, units, rows, units - whole), load_columns(d, whole, ONE)
         )
-    # As one row: the totals stand side by side.
+    # As one row: the totals are side by side.
     put_totals(dx, 0, sums, ONE, False)
 
 
@@ -186,7 +187,7 @@ def times_weights(weights: Any, d: Any, dx: Any, inputs: int) -> None:
 
 @inlined
 def _products(x: Any, d: Any, dw: Any, units: int, add: bool) -> None:
-    """Overwrite dw (O) with x·d (or add it); and with zeros (or add those) up to whole vectors at most."""
+    """Overwrite dw (O) with x·d (or add it); at most up to whole vectors, overwrite with zeros (or add those)."""
     u, lanes = 0, width(d)
     while u + lanes <= units or u + 4 < units:
         before = fill(load(d, 0), 0.0)
@@ -208,9 +209,9 @@ def _products(x: Any, d: Any, dw: Any, units: int, add: bool) -> None:
 
 @inlined
 def backward_weights(x: Any, step: int, d: Any, dw: Any, units: int, inputs: int, add: bool) -> None:
-    """Overwrite (or add to) dw (I, O) with x·dᵀ, and the bias behind it with d.
+    """Overwrite (or add to) dw (I, O) with x·dᵀ, and the bias that follows it with d.
 
-    What stands behind them, up to a whole vector at most, is overwritten with zeros (or stays as it is).
+    What follows them, at most up to a whole vector, is overwritten with zeros (or stays as it is).
     """
     for i in range(inputs):
         _products(x[i * step], d, offset(dw, i * units), units, add)
@@ -219,11 +220,11 @@ def backward_weights(x: Any, step: int, d: Any, dw: Any, units: int, inputs: int
 
 @inlined
 def forward(plan: Any, numbers: Any, parameters: Any, x: Any, scratch: Any, training: bool, at: tuple) -> Any:
-    """Overwrite the scratch rows z and y of every layer; the last layer's y (K), side by side.
+    """Overwrite the scratch rows z and y of every layer; return the last layer's y (K), side by side.
 
-    The last layer is dense. x (F) may be anywhere. When training, overwrite d with the derivatives of the
-    activations too. ``at`` is (the numbers of rows, the epoch) for dropout: as many numbers as a vector has lanes,
-    all of them the sample's. Nothing is read beyond the parameters, so that they may be a network's own.
+    The last layer is dense. x (F) may be anywhere. When training, also overwrite d with the derivatives of the
+    activations. ``at`` is (indices of rows, the epoch) for dropout: one index for each lane of a vector, all of
+    them the sample's. Nothing is read beyond the parameters, so that they may be a network's own.
     """
     stride, lanes = plan[STRIDE], width(scratch)
     one, two = _work(plan, scratch)
@@ -262,20 +263,20 @@ def forward(plan: Any, numbers: Any, parameters: Any, x: Any, scratch: Any, trai
 
 @inlined
 def _work(plan: Any, scratch: Any) -> tuple:
-    """Two lots of spread rows for whatever is under way."""
+    """Return two sets of spread rows as working memory."""
     first = plan[SINGLE_ROW] * plan[STRIDE]
     return offset(scratch, first), offset(scratch, first + plan[SINGLE_ROWS] * plan[STRIDE])
 
 
 @inlined
 def _last(plan: Any) -> Any:
-    """The last layer."""
+    """Return the last layer."""
     return offset(plan, HEAD + (plan[LAYERS] - 1) * LAYER_FIELDS)
 
 
 @kernel
 def spread_outputs(plan: Any, y: Any, scratch: Any) -> Any:
-    """Overwrite the scratch rows of targets with y (K), spread; where they are."""
+    """Overwrite the scratch rows of targets with y (K), spread; return their place."""
     rows = offset(scratch, plan[TARGET_ROW] * plan[STRIDE])
     _spread(y, 1, rows, plan[STRIDE], plan[OUTPUTS])
     return rows
@@ -283,7 +284,7 @@ def spread_outputs(plan: Any, y: Any, scratch: Any) -> Any:
 
 @inlined
 def weight_of_one(plan: Any, scratch: Any) -> Any:
-    """Overwrite the scratch row of weights with 1 for the sample, and else 0; where it is."""
+    """Overwrite the scratch row of weights with 1 for the sample, and else 0; return its place."""
     row = offset(scratch, plan[WEIGHT_ROW] * plan[STRIDE])
     store(row, 0, fill(load(row, 0), 1.0))
     store(row, 0, load_part(row, 0, 1))
@@ -292,13 +293,14 @@ def weight_of_one(plan: Any, scratch: Any) -> Any:
 
 @inlined
 def loss(plan: Any, numbers: Any, y: Any, target: Any, weight: Any, scratch: Any) -> float:
-    """The weighted loss; overwrite the spread scratch rows of the gradient by the outputs, as ``tile.loss`` does.
+    """Return the weighted loss; overwrite the spread scratch rows of the output gradient, as ``tile.loss`` does.
 
-    y (K) is the last layer's; target (K) may be anywhere; weight is a vector, in lane 0 the sample's and else 0.
+    y (K) is the last layer's; target (K) may be anywhere; weight is a vector with the sample's in lane 0, and else
+    0.
     """
     stride, outputs = plan[STRIDE], plan[OUTPUTS]
     z, d = offset(scratch, _last(plan)[LAYER_Z] * stride), offset(scratch, plan[GRADIENT_ROW] * stride)
-    if outputs > 1:  # the vector of a single unit is a spread row already
+    if outputs > 1:  # the vector of a single unit is already a spread row
         one, two = _work(plan, scratch)
         _spread(z, 1, one, stride, outputs)
         _spread(y, 1, two, stride, outputs)
@@ -312,7 +314,7 @@ def loss(plan: Any, numbers: Any, y: Any, target: Any, weight: Any, scratch: Any
 
 @inlined
 def _by_last_z(plan: Any, scratch: Any) -> Any:
-    """The gradient by the last layer's z, a vector, from the spread rows of that by the outputs."""
+    """Return the gradient with respect to the last layer's z, a vector, from the spread output gradient."""
     stride, lanes, layer = plan[STRIDE], width(scratch), _last(plan)
     units = layer[LAYER_OUTPUTS]
     of_outputs, slope = offset(scratch, plan[GRADIENT_ROW] * stride), offset(scratch, layer[LAYER_D] * stride)
@@ -336,9 +338,10 @@ def _by_last_z(plan: Any, scratch: Any) -> Any:
 
 @inlined
 def _back(plan: Any, layer: Any, parameters: Any, scratch: Any, d: Any, before: Any, step: int) -> None:
-    """Multiply ``before`` (numbers ``step`` apart) by the gradient by a layer's inputs, from d, that by its z.
+    """Multiply ``before`` (numbers ``step`` apart) by the gradient with respect to a layer's inputs.
 
-    If step is 1 these are whole vectors, with anything finite behind the inputs; else spread rows.
+    d is the gradient with respect to the layer's z. If step is 1, ``before`` is whole vectors, with anything
+    finite after the inputs; else spread rows.
     """
     stride, lanes = plan[STRIDE], width(scratch)
     one, two = _work(plan, scratch)
@@ -363,7 +366,7 @@ def _back(plan: Any, layer: Any, parameters: Any, scratch: Any, d: Any, before: 
         if step == 1:
             dx = two
             _spread(before, 1, dx, stride, inputs)
-        # Not its gradient by parameters, which will have its turn.
+        # Without the gradient of its parameters, which is computed later.
         flags = (False, False, True)
         calls.layer_backward(layer[LAYER_BACKWARD], (z, d, dx), weights, parameters, flags, (stride, lanes, units))
         if step == 1:
@@ -372,7 +375,7 @@ def _back(plan: Any, layer: Any, parameters: Any, scratch: Any, d: Any, before: 
 
 @inlined
 def _back_to(plan: Any, parameters: Any, scratch: Any, d: Any, first: int) -> Any:
-    """Overwrite the gradient by each layer's z, from the last one's, d, back to the first; the first one's."""
+    """Overwrite the gradient of each layer's z, from the last one's, d, back to the first's, which is returned."""
     for i in range(plan[LAYERS] - 1, first, -1):
         layer = offset(plan, HEAD + i * LAYER_FIELDS)
         before = offset(plan, HEAD + (i - 1) * LAYER_FIELDS)
@@ -384,15 +387,15 @@ def _back_to(plan: Any, parameters: Any, scratch: Any, d: Any, first: int) -> An
 
 @inlined
 def backward(plan: Any, parameters: Any, gradient: Any, x: Any, scratch: Any, add: bool) -> None:
-    """Overwrite the gradient (or add to it), from the spread scratch rows of the gradient by the outputs.
+    """Overwrite the gradient (or add to it), from the spread scratch rows of the output gradient.
 
-    A vector behind the gradient is overwritten with zeros too, or stays. The rows d, which are the derivatives of
-    activations, become the gradients by z. Goes back as far as there is anything to train.
+    A vector after the gradient is overwritten with zeros too, or stays. The rows d, which are the derivatives of
+    activations, become the gradients with respect to z. Goes back to the first layer that is trained.
     """
     stride, last = plan[STRIDE], plan[LAYERS] - 1
     of_last = _by_last_z(plan, scratch)
     _back_to(plan, parameters, scratch, of_last, plan[FIRST_TRAINED])
-    # From the front, since each layer's zeros stand where the next one's numbers come.
+    # From the front, since each layer's zeros are where the next one's numbers go.
     for i in range(plan[FIRST_TRAINED], plan[LAYERS]):
         layer = offset(plan, HEAD + i * LAYER_FIELDS)
         if layer[LAYER_TRAINED] == 0:
@@ -416,10 +419,11 @@ def backward(plan: Any, parameters: Any, gradient: Any, x: Any, scratch: Any, ad
 
 @kernel
 def input_gradient(plan: Any, parameters: Any, given: Any, scratch: Any, out: Any) -> None:
-    """Overwrite out (F) with the gradient by the network's inputs, from ``given`` (K), that by its outputs.
+    """Overwrite out (F) with the gradient of the network's inputs, from ``given`` (K), that of its outputs.
 
-    After ``forward`` with training, by a plan that trains from the first layer on and whose loss is not FUSED (it
-    may have none). Overwrites the rows d, the derivatives: for another gradient ``forward`` has to come first.
+    To be called after ``forward`` with training, by a plan that trains from the first layer on and whose loss is
+    not FUSED (it may have none). Overwrites the rows d, the derivatives: another gradient needs another
+    ``forward``.
     """
     stride, lanes = plan[STRIDE], width(scratch)
     d, two = offset(scratch, plan[GRADIENT_ROW] * stride), _work(plan, scratch)[1]
@@ -428,7 +432,7 @@ def input_gradient(plan: Any, parameters: Any, given: Any, scratch: Any, out: An
     d = _back_to(plan, parameters, scratch, _by_last_z(plan, scratch), 0)
     layer = offset(plan, HEAD)
     step = 1 if layer[LAYER_KIND] == DENSE else stride
-    # A vector of ones, or spread rows of them.
+    # A vector of ones, or spread rows of ones.
     for i in range(0, plan[INPUTS] * step, lanes if step == 1 else stride):
         store(two, i, fill(load(two, i), 1.0))
     _back(plan, layer, parameters, scratch, d, two, step)

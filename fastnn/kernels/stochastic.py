@@ -1,6 +1,6 @@
-"""Batches of one or two rows, which would leave vectors of samples nearly empty: row by row (``kernels.single``).
+"""Batches of one or two rows, processed row by row (``kernels.single``), as they would leave lanes nearly empty.
 
-All of it is one part (see ``kernels.calls``), so that who never asks for it does not wait until it is compiled.
+All of it is one part (see ``kernels.calls``), so that it is compiled only for users who need it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from fastnn.kernels.vectors import copy
 
 @kernel
 def _pass(given: tuple) -> None:
-    """What ``passes.of_batch`` does."""
+    """Do what ``passes.of_batch`` does."""
     plan, numbers, inputs, targets, weights, order, parameters, gradient = given[:8]
     scratch, places, cursor, predictions, out = given[10:15]
     w = single.weight_of_one(plan, scratch)
@@ -66,10 +66,10 @@ def _pass(given: tuple) -> None:
 
 @kernel
 def _descend(given: tuple, budget: int) -> int:
-    """Do whole batches, but not the last of the epoch or the window; how many.
+    """Do whole batches, except the last of the epoch or the window, and return how many.
 
-    What ``loop`` would do with them one by one, without all that is not asked for. A batch whose loss is not
-    finite is left to it.
+    This does what ``loop`` would do with them one by one, without all that is not needed. A batch whose loss is
+    not finite is left to ``loop``.
     """
     plan, numbers, inputs, targets, _, order, parameters, gradient, previous, state, scratch = given[:11]
     cursor, sums = given[12], given[15]
@@ -111,10 +111,10 @@ def _descend(given: tuple, budget: int) -> int:
 
 @kernel
 def row_by_row(given: tuple, budget: int) -> int:
-    """One pass over a batch, if the budget is 0, or up to that many whole batches with their updates; how many.
+    """Do one pass over a batch if the budget is 0, or up to ``budget`` batches with updates; return how many.
 
-    Given are plan, numbers, inputs, targets, weights, order, parameters, gradient, previous parameters, state,
-    scratch, memory for the numbers of rows, cursor, predictions, where (loss, weight) of a pass go, and sums.
+    ``given`` is plan, numbers, inputs, targets, weights, order, parameters, gradient, previous parameters, state,
+    scratch, memory for the indices of rows, cursor, predictions, where (loss, weight) of a pass go, and sums.
     """
     if budget == 0:
         _pass(given)

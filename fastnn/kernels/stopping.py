@@ -1,4 +1,4 @@
-"""What is done about the values of an epoch: early stopping, and a rate reduced where the loss stays."""
+"""Reactions to the results of an epoch: early stopping, and reducing the learning rate on a plateau."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from fastnn.kernels.layout import (
 
 @kernel
 def better(plan: Any, numbers: Any, row: Any, sums: Any, cursor: Any) -> bool:
-    """Whether an epoch is the best so far; end the run after too many that are not."""
+    """Return whether an epoch is the best so far; end the run after too many that are not."""
     if plan[MONITOR_COLUMN] < 0:
         return False
-    value = numbers[MONITOR_SIGN] * row[plan[MONITOR_COLUMN]]  # the smaller, the better
+    value = numbers[MONITOR_SIGN] * row[plan[MONITOR_COLUMN]]  # smaller is better
     if np.isfinite(value) and (cursor[BEST_EPOCH] == 0 or value < sums[BEST_VALUE] - numbers[MONITOR_DELTA]):
         sums[BEST_VALUE] = value
         cursor[BEST_EPOCH] = cursor[EPOCH]

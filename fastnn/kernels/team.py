@@ -1,15 +1,15 @@
 """Threads that work on one run: a leader, who runs the loop, and helpers.
 
-The leader shares out rounds of items: tiles of a batch, or stretches of the parameter vector. Each thread has a
-share of its own, so that the same data stay in the same core's cache, and when that is used up it takes from the
-others'. So nobody waits for a thread that the system has not let run: what it would have done is done by others.
-Who does what decides nothing about the results.
+The leader shares out rounds of items: tiles of a batch, or stretches of the parameter vector. Each thread has its
+own share, so that the same data stay in the same core's cache, and takes from the shares of others when its own is
+used up. So nobody waits for a thread that the system does not run: others do its work. The results do not depend
+on which thread does what.
 
-Where a step takes some microseconds only, meeting may take longer than the helpers save: how long it takes differs
-from machine to machine and, where cores are lent, from minute to minute. There the leader tries out both.
+If a step takes only some microseconds, synchronization may take longer than the helpers save. How long it takes
+differs from machine to machine and, on shared cores, from minute to minute; the leader therefore tries out both.
 
-All that they tell each other stands on the board, a row of whole numbers; what changes while they work stands on
-cache lines of its own.
+The threads communicate over the board, a row of whole numbers; those that change during work are on cache lines of
+their own.
 """
 
 from __future__ import annotations
@@ -22,60 +22,60 @@ from fastnn.kernels.jit import inlined, kernel
 
 LINE = 16  # numbers of two cache lines: processors fetch them in pairs
 
-# What stands on the board.
-THREADS = 0  # how many they are
-SLOTS = 1  # items of a round at most
+# The fields of the board.
+THREADS = 0  # the number of threads
+SLOTS = 1  # the most items of a round
 KIND = 2  # what the items of this round are: TILES, VALIDATION_TILES, STRETCHES or UPDATE_STRETCHES
-FIRST_ITEM = 3  # what the number of an item is counted from
-ITEMS = 4  # how many there are
-SCRATCH = 5  # numbers of each thread's scratch memory
-SETTING = 6  # STRETCHES: slots that are summed up; UPDATE_STRETCHES: numbers of a stretch
-ADDED = 7  # 1: they are added to what is there already
-ROUND = LINE  # its number; LEAVE: there will be none any more
+FIRST_ITEM = 3  # the number from which items are counted
+ITEMS = 4  # the number of items
+SCRATCH = 5  # the size of each thread's scratch memory, in numbers
+SETTING = 6  # STRETCHES: how many slots are summed; UPDATE_STRETCHES: the length of a stretch
+ADDED = 7  # 1: the slots are added to the gradient, which is not overwritten
+ROUND = LINE  # the number of the round; LEAVE: there will be no more
 HELPED = 2 * LINE  # items of this round that helpers have done
-# What the leader alone looks at:
-TRIAL = 3 * LINE  # steps that a trial takes; 0: there are none, helpers are worth their meetings
+# Fields that only the leader uses:
+TRIAL = 3 * LINE  # the steps of a trial; 0: no trials, since helpers are always worthwhile
 ALONE = TRIAL + 1  # 1: at present the leader works without helpers
-PHASE = TRIAL + 2  # SETTLED, CALLING, TRYING_TOGETHER or TRYING_ALONE,
-STEPS_LEFT = TRIAL + 3  # for so many steps
-SINCE = TRIAL + 4  # when it began, and how long it took together: nanoseconds, without those spent outside
-TOOK_TOGETHER = TRIAL + 5
+PHASE = TRIAL + 2  # SETTLED, CALLING, TRYING_TOGETHER or TRYING_ALONE
+STEPS_LEFT = TRIAL + 3  # the steps left in this phase
+SINCE = TRIAL + 4  # when the phase began, in nanoseconds, not counting time outside of compiled code
+TOOK_TOGETHER = TRIAL + 5  # how long a trial with helpers took, counted likewise
 LEFT_AT = TRIAL + 6  # when compiled code was left
-SHARES = 4 * LINE  # for each thread, how many items of its share are left, and behind that where the share ends
+SHARES = 4 * LINE  # for each thread, how many items of its share are left, and then where the share ends
 
 TILES, VALIDATION_TILES, STRETCHES, UPDATE_STRETCHES = range(4)
 LEAVE = -1
-ALL = 1 << 40  # in place of the items helped with: nobody need wait for any
+ALL = 1 << 40  # as the value of HELPED: nobody needs to wait for any item
 STRETCH = 1024  # numbers of the parameter vector
-LEAST_SHARED = 1 << 15  # numbers: to sum up or update fewer takes the leader less time than a round would
+LEAST_SHARED = 1 << 15  # numbers: the leader sums or updates fewer than this in less time than a round takes
 UPDATES_EACH = 4  # stretches for each thread
 
-PAUSES = 4000  # some ten microseconds of waiting before others are let on the core,
-TURNS = 4000  # and how often they are before a helper sleeps: a millisecond, for which Python may look at a chunk
+PAUSES = 4000  # pauses before a waiting thread yields its core: some ten microseconds
+TURNS = 4000  # yields before a helper sleeps: a millisecond, which Python may need between two chunks
 NAP = 50  # microseconds
 
 SETTLED, CALLING, TRYING_TOGETHER, TRYING_ALONE = range(4)
-# In trials: called helpers wake up in so many at most, and what has been found is believed for so many.
+# In units of a trial: how long to wait for called helpers at most, and how long the result is relied on.
 CALLS, BELIEVED = 8, 256
 
 
 def board_length(threads: int) -> int:
-    """Numbers of a board."""
+    """Return the length of a board."""
     return SHARES + LINE * threads
 
 
 @inlined
 def is_alone(board: Any) -> bool:
-    """Whether the leader does the present step without helpers."""
+    """Return whether the leader does the current step without helpers."""
     return board[THREADS] == 1 or board[ALONE] != 0
 
 
 @kernel
 def choose(board: Any) -> None:
-    """As the leader, before a step: with the helpers, or alone; whichever took less time when it was tried.
+    """As the leader, choose before a step to work with helpers or alone: whichever took less time in a trial.
 
-    They are called until one has come, since helpers that have had nothing to do for long are asleep; then both
-    are timed.
+    The helpers are called until one has come, since helpers without work for long are asleep; then both ways are
+    timed.
     """
     if board[TRIAL] == 0 or board[THREADS] == 1:
         return
@@ -101,14 +101,14 @@ def choose(board: Any) -> None:
 
 @kernel
 def enter(board: Any) -> None:
-    """As the leader, go on after some time outside of compiled code, which a trial is not to count."""
+    """As the leader, continue after time outside of compiled code, which trials do not count."""
     if board[TRIAL] != 0:
         board[SINCE] += clock.now() - board[LEFT_AT]
 
 
 @kernel
 def leave(board: Any) -> None:
-    """As the leader, before going outside."""
+    """As the leader, note the time before leaving compiled code."""
     if board[TRIAL] != 0:
         board[LEFT_AT] = clock.now()
 
@@ -130,9 +130,9 @@ def begin(board: Any, kind: int, first: int, count: int) -> None:
 
 @kernel
 def claim(board: Any, thread: int) -> int:
-    """The number of an item that nobody else does, from 0; -1 if none is left.
+    """Return the number, from 0, of an item that nobody else does; -1 if none is left.
 
-    What the board says of a round is to be read after a claim: the round cannot end before that item is done.
+    The board's fields for the round must be read after a claim: the round cannot end before that item is done.
     """
     threads = board[THREADS]
     whose = thread
@@ -148,13 +148,13 @@ def claim(board: Any, thread: int) -> int:
 
 @kernel
 def most_items(board: Any, budget: int) -> int:
-    """Of a round, when the chunk under way is to do ``budget`` more."""
+    """Return the most items of a round, if the current chunk is to do ``budget`` more."""
     return min(board[SLOTS], max(budget, board[THREADS]))
 
 
 @kernel
 def finish(board: Any, done_by_leader: int) -> None:
-    """Wait for what helpers have claimed."""
+    """As the leader, wait until helpers have done the items they claimed."""
     waited = 0
     while read(board, HELPED) < board[ITEMS] - done_by_leader:
         waited += 1
@@ -173,7 +173,7 @@ def report(board: Any, done: int) -> None:
 
 @kernel
 def wait(board: Any, seen: int) -> int:
-    """As a helper, wait for another round than the one seen; its number."""
+    """As a helper, wait for another round than the one seen, and return its number."""
     waited = 0
     while True:
         number = read(board, ROUND)

@@ -1,4 +1,4 @@
-"""One tile of samples through the whole network, forward and back, as a plan says."""
+"""One tile of samples through the whole network, forward and backward, as a plan says."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ from fastnn.kernels.simd import offset, prefetch
 
 @kernel
 def packed(plan: Any, data: tuple, number: int, is_last: bool) -> tuple:
-    """Where a tile's inputs, targets and weights stand among packed rows."""
+    """Return pointers to a tile's inputs, targets and weights among packed rows."""
     inputs, targets, weights = data
     stride = plan[STRIDE]
-    # Without weights there is a tile of ones, and then that of the last tile.
+    # Without weights, there is a tile of ones, and then another for the last tile.
     of_weights = number if plan[WEIGHTED] != 0 else np.int64(is_last)
     return (
         offset(inputs, number * plan[INPUTS] * stride),
@@ -68,17 +68,17 @@ def packed(plan: Any, data: tuple, number: int, is_last: bool) -> tuple:
 
 @inlined
 def after(plan: Any, data: tuple, number: int) -> tuple:
-    """Where inputs and targets of the tile after this one stand among packed rows."""
+    """Return pointers to inputs and targets of the next tile among packed rows."""
     inputs, targets, _ = packed(plan, data, number + 1, False)
     return inputs, targets
 
 
 @inlined
 def _fetch(plan: Any, ahead: tuple, part: int) -> None:
-    """Ask for a part of the tile to come.
+    """Prefetch a part of the next tile.
 
-    The hardware foresees the rest of a row, but not the next tile. Asked for at once it would hold up all else
-    that is not in the nearest cache. While the tile under way goes back, the last part arrives.
+    The hardware predicts the rest of a row, but not the next tile. Prefetched at once, it would delay everything
+    else that is not in the nearest cache. The last part arrives during the backward pass of the current tile.
     """
     if plan[FETCH_INPUTS] != 0:
         inputs, targets = ahead
@@ -98,10 +98,10 @@ def forward(
     training: bool,
     at: tuple,
 ) -> Any:
-    """Overwrite the scratch rows z and y of every layer; the last layer's y (x without layers).
+    """Overwrite the scratch rows z and y of every layer; return the last layer's y (x without layers).
 
-    When training, overwrite the rows d with the derivatives of the activations too. ``ahead`` is where inputs and
-    targets of the tile to come stand; ``at`` is (the numbers of the tile's rows, the epoch), for dropout.
+    When training, also overwrite the rows d with the derivatives of the activations. ``ahead`` points to inputs
+    and targets of the next tile; ``at`` is (the indices of the tile's rows, the epoch), for dropout.
     """
     stride = plan[STRIDE]
     y, part = x, 0
@@ -137,9 +137,9 @@ def forward(
 
 @kernel
 def loss(plan: Any, numbers: Any, y: Any, targets: Any, weights: Any, scratch: Any, samples: int) -> float:
-    """The weighted sum of the tile's losses; overwrite the scratch rows of the gradient by the outputs.
+    """Return the weighted sum of the tile's losses; overwrite the scratch rows of the output gradient.
 
-    That is by the last layer's z where the plan says FUSED, else by its y.
+    That is with respect to the last layer's z if the plan says FUSED, else to its y.
     """
     stride = plan[STRIDE]
     z, d = y, offset(scratch, plan[GRADIENT_ROW] * stride)
@@ -153,7 +153,7 @@ def loss(plan: Any, numbers: Any, y: Any, targets: Any, weights: Any, scratch: A
 
 @kernel
 def penalty(plan: Any, numbers: Any, parameters: Any, gradient: Any, weight: float) -> float:
-    """That of all layers; add weight times its derivative to the gradient."""
+    """Return the penalty of all layers; add weight times its derivative to the gradient."""
     if plan[PENALTY] == 0:
         return 0.0
     places, settings = offset(plan, plan[PENALTY_LIST]), offset(numbers, plan[PENALTY_SETTINGS])
@@ -164,7 +164,7 @@ def penalty(plan: Any, numbers: Any, parameters: Any, gradient: Any, weight: flo
 def _backward_two(
     plan: Any, i: int, weights: Any, gradient: Any, x: Any, rows: tuple, scratch: Any, samples: int, add: bool
 ) -> None:
-    """Layer i, of one unit, and the one before it; rows are (y, dx, d), see ``dense.backward_two``."""
+    """Do the backward pass of layer i, of one unit, and the one before; rows are (y, dx, d), see ``dense``."""
     y, dx, d = rows
     layer = offset(plan, HEAD + i * LAYER_FIELDS)
     before = offset(plan, HEAD + (i - 1) * LAYER_FIELDS)
@@ -182,7 +182,7 @@ def _backward_two(
 
 @inlined
 def times_last_slope(plan: Any, d: Any, scratch: Any, samples: int) -> None:
-    """Multiply d (K, S), the gradient by the outputs, by the derivative of the last layer's activation."""
+    """Multiply d (K, S), the output gradient, by the derivative of the last layer's activation."""
     stride, layer = plan[STRIDE], offset(plan, HEAD + (plan[LAYERS] - 1) * LAYER_FIELDS)
     if layer[LAYER_COUPLED] != 0:
         y = offset(scratch, layer[LAYER_Y] * stride)
@@ -204,7 +204,7 @@ def backward_inputs(layer: Any, d: Any, weights: Any, zero: Any, dx: Any, shape:
 def _backward_weights(
     layer: Any, gradient: Any, x: Any, d: Any, zero: Any, spare: Any, shape: tuple, add: bool
 ) -> None:
-    """Overwrite a dense layer's part of the gradient, or add to it; and spare, as much memory as d takes."""
+    """Overwrite a dense layer's part of the gradient, or add to it; overwrite spare, which is as large as d."""
     dw, db = offset(gradient, layer[LAYER_WEIGHTS]), offset(gradient, layer[LAYER_BIAS])
     done, inputs = 0, layer[LAYER_INPUTS]
     if layer[LAYER_GRADIENT] != 0:
@@ -217,11 +217,11 @@ def _backward_weights(
 def backward(
     plan: Any, parameters: Any, gradient: Any, x: Any, scratch: Any, zero: Any, samples: int, add: bool
 ) -> None:
-    """Overwrite the gradient (or add to it), from the scratch rows of the gradient by the outputs.
+    """Overwrite the gradient (or add to it), from the scratch rows of the output gradient.
 
     ``zero`` points to a 0. Multiplies the rows d of every layer, which are the derivatives of its activation, so
-    that they become the gradient by its z, if they are needed. Overwrites the rows y, which the layers behind have
-    been done with. Goes back as far as there is anything to train.
+    that they become the gradient with respect to its z, if needed. Overwrites the rows y, which later layers no
+    longer need. Goes back to the first layer that is trained.
     """
     stride, paired = plan[STRIDE], False
     d = offset(scratch, plan[GRADIENT_ROW] * stride)
@@ -246,7 +246,7 @@ def backward(
                 if layer[LAYER_TRAINED] != 0 and not paired:
                     y = offset(scratch, layer[LAYER_Y] * stride)
                     _backward_weights(layer, gradient, source, d, zero, y, shape, add)
-            paired = layer[LAYER_PAIRED] != 0  # then those of the layer before have been done too
+            paired = layer[LAYER_PAIRED] != 0  # then the layer before has been done too
         else:
             z, dw = offset(scratch, layer[LAYER_Z] * stride), offset(gradient, layer[LAYER_WEIGHTS])
             flags = (add, layer[LAYER_TRAINED] != 0, goes_on)

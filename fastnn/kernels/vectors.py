@@ -1,4 +1,4 @@
-"""Vectors of ``count`` numbers (whole registers): copies, sums of products, and what is not finite."""
+"""Vectors of ``count`` numbers (whole registers): copies, sums, and checks for numbers that are not finite."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn.kernels.simd import absolute, all_zero, fill, fma, load, select, sto
 
 @inlined
 def padded(count: int, p: Any) -> int:
-    """``count`` numbers rounded up to whole vectors of those that p points to."""
+    """Return ``count`` rounded up to whole vectors of the type that p points to."""
     return (count + width(p) - 1) // width(p) * width(p)
 
 
@@ -50,7 +50,7 @@ def dot(a: Any, b: Any, count: int) -> float:
 
 @kernel
 def finite(a: Any, count: int) -> bool:
-    """Whether all numbers are."""
+    """Return whether all numbers are finite."""
     check = fill(load(a, 0), 0.0)
     for i in range(0, count, width(a)):
         check = fma(0.0, load(a, i), check)
@@ -59,7 +59,7 @@ def finite(a: Any, count: int) -> bool:
 
 @kernel
 def within(a: Any, bound: float, count: int) -> bool:
-    """Whether no number is beyond ±bound."""
+    """Return whether all numbers are within ±bound."""
     beyond = fill(load(a, 0), 0.0)
     for i in range(0, count, width(a)):
         beyond = beyond + select(absolute(load(a, i)) > bound, fill(beyond, 1.0), 0.0)

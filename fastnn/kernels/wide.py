@@ -1,7 +1,7 @@
 """The dense layer of many inputs or many outputs: what ``dense`` computes for few, in larger blocks.
 
-A network without such layers has no use for it, so these are parts of their own (see ``kernels.calls``).
-I inputs, O outputs, S samples, as there.
+Networks without such layers do not need it, so these are separate parts (see ``kernels.calls``). I inputs, O
+outputs, S samples, as in ``dense``.
 """
 
 from __future__ import annotations
@@ -26,29 +26,30 @@ from fastnn.kernels.simd import (
     zeros,
 )
 
-# From so many inputs on ``forward`` is worth it, and from so many outputs on ``backward_inputs``.
+# The inputs from which ``forward`` is worthwhile, and the outputs from which ``backward_inputs`` is.
 FORWARD_FROM_INPUTS = BACKWARD_FROM_OUTPUTS = 8
 
-# From so many inputs and vectors of outputs on it is worth transposing d for the gradient by the weights (measured
-# with 16 to 752 samples). With AVX2 the four by four sums of ``dense`` take all the registers there are.
+# The inputs and vectors of outputs from which transposing d for the gradient of the weights is worthwhile
+# (measured with 16 to 752 samples). With AVX2, the four by four sums of ``dense`` take all registers.
 GRADIENT_FROM_INPUTS, GRADIENT_FROM_VECTORS = 64 if VECTOR_BYTES == 64 else 8, 2
 
-# Weights that do not stay in the cache between two blocks of samples are copied out, a panel at a time, for all
-# samples of the tile: in a row's own order those of 4 units lie a row apart, where they compete for a few places.
+# Weights that do not stay in the cache between two blocks of samples are copied, a panel at a time, for all
+# samples of the tile: in their own order, those of 4 units are a row apart, where they compete for a few cache
+# lines.
 PANEL_FROM_BYTES = 1 << 20  # a second-level cache
 PANEL_VECTORS = 4  # units of a panel: whole cache lines of each row
-PANEL_TERMS = 128  # inputs of a panel: the samples' rows for them, and what 4 units need, stay in the first level
+PANEL_TERMS = 128  # inputs of a panel: their rows of samples, and what 4 units need, stay in the first-level cache
 PANEL = PANEL_VECTORS * PANEL_TERMS
 
-# Samples that are added up one after the other; inputs whose sums over so many stay in the cache, and vectors of
-# those sums, by a panel's outputs.
+# How many samples are added one after the other; the inputs whose sums over these stay in the cache; and the
+# vectors of these sums, for a panel's outputs.
 PART_SAMPLES, PART_INPUTS = 64, 32
 PARTS = PART_INPUTS * PANEL_VECTORS
 
 
 @kernel
 def _forward_in_panels(x: Any, weights: Any, bias: Any, z: Any, shape: tuple, inputs: int) -> None:
-    """The same as ``forward``; units that are no whole vectors from where their weights are."""
+    """Do the same as ``forward`` in panels; units beyond whole vectors use the weights where they are."""
     stride, samples, units = shape
     lanes = width(x)
     panel, most = room(weights, PANEL), PANEL_VECTORS * lanes
@@ -90,7 +91,7 @@ def _sum_of_parts(
 ) -> None:
     """Overwrite (or add to) dw[i, o] with Σ_s x[i, s]·panel[s, o] for ``count`` outputs; shape is (stride, S, O).
 
-    Sums go over PART_SAMPLES; then those are added. So they are nearly as exact as with samples in the lanes.
+    Sums over PART_SAMPLES samples are added up. So they are nearly as exact as with samples in the lanes.
     """
     stride, samples, outputs = shape
     lanes = width(x)
@@ -117,10 +118,10 @@ def backward_weights(
 ) -> int:
     """Overwrite (or add to) gradients (dw (I, O), db (O)) with x·dᵀ and the sums of d; shape is (stride, S, O).
 
-    That is done for as many outputs as are whole vectors, and their number returned; the rest is for ``dense``.
-    Outputs take the lanes, so that there is nothing to sum up over lanes, and whole cache lines of dw are written.
-    For that d is transposed into ``panel``, some outputs at a time: as much memory as d takes at most. ``zero``
-    points to a 0.
+    This is done for the outputs in whole vectors, whose number is returned; the rest is left to ``dense``. Lanes
+    are outputs, so that no sums over lanes are needed, and whole cache lines of dw are written. For this, d is
+    transposed into ``panel``, some outputs at a time, which takes at most as much memory as d. ``zero`` points to
+    a 0.
     """
     (dw, db), (stride, samples, outputs) = gradients, shape
     lanes = width(x)

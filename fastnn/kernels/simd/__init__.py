@@ -3,10 +3,10 @@
 A lane is a sample. A value of type ``Lanes`` holds one number for each of ``LANES[dtype]`` samples side by
 side; ``Pointer`` is the start of a run of numbers in memory; a block is a tuple of ``Lanes``. Every
 operation is a plain Python function with a NumPy meaning (a pointer is an array, lanes are a short array),
-so that kernels run, slowly, under ``NUMBA_DISABLE_JIT=1``; below it stands what it compiles to.
+so that kernels run, slowly, under ``NUMBA_DISABLE_JIT=1``; what it compiles to is below it.
 
-No instruction carries a fast-math flag, and where a multiplication and an addition are to be one
-instruction the source says ``fma``. A lane therefore goes through the same roundings wherever it sits:
+No instruction has a fast-math flag, and where a multiplication and an addition become one instruction,
+the source says ``fma``. A lane therefore goes through the same roundings wherever it sits:
 the same row gives the same bits alone, in a batch, in training and in prediction.
 """
 

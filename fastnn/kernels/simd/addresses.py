@@ -1,4 +1,4 @@
-"""Memory that is known by its address alone, and memory for the time of a call."""
+"""Memory that is known only by its address, and memory for the duration of a call."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numba.core.typing import signature
 
 from fastnn.kernels.simd.types import VECTOR_BYTES, Pointer, compiled_form
 
-_BYTES: dict[int, int] = {}  # of the longest array that began at an address, for where nothing is compiled
+_BYTES: dict[int, int] = {}  # the size of the longest array at each address, for use without compilation
 
 
 class _Place:
-    """What NumPy makes an array from that begins at an address."""
+    """An object from which NumPy makes an array that begins at an address."""
 
     def __init__(self, address: int, dtype: Any) -> None:
         self.__array_interface__ = {
@@ -28,7 +28,7 @@ class _Place:
 
 
 def address_of(array: np.ndarray) -> int:
-    """The address of an array's first number, for Python; the array is to be kept alive."""
+    """Return the address of an array's first number, for Python; the array must be kept alive."""
     address = array.ctypes.data
     if numba.config.DISABLE_JIT:
         _BYTES[address] = max(array.nbytes, _BYTES.get(address, 0))
@@ -36,7 +36,7 @@ def address_of(array: np.ndarray) -> int:
 
 
 def at_address(address: int, like: Any) -> Any:
-    """The numbers at an address: of a type, such as np.int64, or of the type that another pointer points to."""
+    """Return a pointer to numbers of a type, such as np.int64, or of the type that another pointer points to."""
     return np.asarray(_Place(int(address), like.dtype if isinstance(like, np.ndarray) else like))
 
 
@@ -57,7 +57,7 @@ def _at_address(context, builder, sig, args):
 
 
 def address(p: Any) -> int:
-    """The address that a pointer is."""
+    """Return a pointer's address."""
     return p.ctypes.data
 
 
@@ -75,7 +75,7 @@ def _memory_like(like: Any, count: Any) -> Any:
 
 
 def on_stack(like: Any, count: int) -> Any:
-    """Memory for ``count`` numbers, holding anything, until the calling function returns. Not in a loop."""
+    """Return uninitialized memory for ``count`` numbers, until the caller returns; not for use in loops."""
     return np.empty(count, like.dtype)
 
 
@@ -87,7 +87,7 @@ def _on_stack(context, builder, sig, args):
 
 
 def on_heap(like: Any, count: int) -> Any:
-    """Memory for ``count`` numbers, holding anything, until ``release``."""
+    """Return uninitialized memory for ``count`` numbers, until ``release``."""
     return np.empty(count, like.dtype)
 
 
@@ -99,7 +99,7 @@ def _on_heap(context, builder, sig, args):
 
 
 def release(p: Any) -> None:
-    """Give memory of ``on_heap`` back."""
+    """Free memory of ``on_heap``."""
 
 
 @compiled_form(

@@ -1,4 +1,4 @@
-"""Arithmetic on lanes. A plain number among the operands stands in every lane."""
+"""Arithmetic on lanes. A plain number among the operands is spread over all lanes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def square_root(a: Any) -> Any:
 
 
 def intrinsic(name: str) -> Callable[..., Any]:
-    """A function that emits a call of one of LLVM's own vector functions."""
+    """Return a function that emits a call of one of LLVM's vector functions."""
 
     def emit(builder: Any, *args: Any) -> Any:
         vector = args[0].type
@@ -76,7 +76,7 @@ emit_fma = intrinsic("fmuladd")
 
 
 def _register(function: Callable[..., Any], typer: Callable[..., Any], emit: Callable[..., Any]) -> None:
-    """Give ``function`` the compiled form that ``emit(builder, *args)`` makes."""
+    """Give ``function`` the compiled form that ``emit(builder, *args)`` emits."""
     count = typer.__code__.co_argcount
 
     @compiled_form(function, typer, *[Lanes] * count)
@@ -187,7 +187,7 @@ def total(lanes: Any) -> Any:
 
 
 def emit_total(builder: Any, lanes: Any) -> Any:
-    """Instructions for the sum over the lanes."""
+    """Emit instructions for the sum over the lanes."""
     while lanes.type.count > 1:
         half = lanes.type.count // 2
         halves = []
@@ -204,7 +204,7 @@ def _total(context, builder, sig, args):
 
 
 def all_zero(lanes: Any) -> bool:
-    """Whether every lane is 0, which NaN is not."""
+    """Return whether every lane is 0; NaN is not."""
     return bool(np.all(lanes == 0.0))
 
 

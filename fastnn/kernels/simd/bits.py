@@ -16,7 +16,7 @@ MAGIC, MAGIC_SINGLE = 1.5 * 2.0**52 + 1023, 1.5 * 2.0**23 + 127
 
 
 def is_double(a: Any) -> bool:
-    """Whether the numbers are float64; known to the compiler, so that the other branch vanishes."""
+    """Return whether the numbers are float64; a compile-time constant, so that the other branch vanishes."""
     return bool(a.dtype == np.float64)
 
 
@@ -26,9 +26,9 @@ def _is_double(context, builder, sig, args):
 
 
 def magic(like: Any) -> Any:
-    """A number so large that x + magic is x, rounded to a whole number, in the low bits of the significand.
+    """A number so large that x + magic holds x, rounded to a whole number, in the low bits of the significand.
 
-    It is 1.5·2**(bits of the significand), and the bias of the exponent on top.
+    It is 1.5·2**(bits of the significand) plus the bias of the exponent.
     """
     return fill(like, MAGIC if like.dtype == np.float64 else MAGIC_SINGLE)
 
@@ -40,7 +40,7 @@ def power_of_two(raised: Any) -> Any:
 
 
 def looks_up(a: Any) -> bool:
-    """Whether one instruction can look up each lane in 16 numbers; known to the compiler. So it is on AVX-512."""
+    """Return whether one instruction looks up all lanes in 16 numbers, as on AVX-512; a compile-time constant."""
     return VECTOR_BYTES == 64
 
 
@@ -52,7 +52,7 @@ def _looks_up(context, builder, sig, args):
 def sixteenth_power(raised: Any, table: tuple) -> Any:
     """table[j]·2**e for raised = magic + 16·e + j with 0 <= j < 16, where lanes can be looked up.
 
-    The table, known to the compiler, has a number in [1, 2) for each j; but the first may be a little less.
+    The table, a compile-time constant, has a number in [1, 2) for each j; only the first may be a little less.
     """
     n = (raised - magic(raised)).astype(int)
     return np.ldexp(np.array(table, raised.dtype)[n % 16], n // 16)
@@ -129,7 +129,7 @@ def _emit_significand(builder, a, floats, integers, bits, bias):
 
 
 def _register(function: Callable[..., Any], emit: Callable[..., Any]) -> None:
-    """``emit`` is given what ``_layout`` tells."""
+    """Give ``function`` the compiled form of ``emit``, which is given the results of ``_layout``."""
 
     @compiled_form(function, lambda a: a if isinstance(a, Lanes) else None, Lanes)
     def lower(context, builder, sig, args):

@@ -1,6 +1,6 @@
 """Blocks: tuples of lanes that stay in registers, rows × columns of them, row after row.
 
-Their sizes are known to the compiler: kernels are given them as tuples of that length.
+Their sizes are compile-time constants: kernels are given them as tuples of that length.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _times(builder: Any, stride: Any, count: int) -> Any:
 
 
 def _places(context: Any, builder: Any, block_type: Any, rows_type: Any, p: Any, stride: Any) -> list[Any]:
-    """The address of each vector of a block that lies in memory, its rows ``stride`` numbers apart."""
+    """Return the addresses of the vectors of a block in memory, with its rows ``stride`` numbers apart."""
     lanes, columns = block_type.dtype, len(block_type) // len(rows_type)
     places = []
     for i in range(len(block_type)):
@@ -68,7 +68,7 @@ def _zeros(context, builder, sig, args):
 
 
 def _emit_spread(context: Any, builder: Any, lanes: Lanes, p: Any, stride: Any, rows: int) -> list[Any]:
-    """For each row the number p[r·stride] in every lane."""
+    """Emit, for each row, a vector with the number p[r·stride] in every lane."""
     vector = context.get_value_type(lanes)
     places = [builder.gep(p, [_times(builder, stride, r)]) for r in range(rows)]
     return [splat(builder, vector, builder.load(place)) for place in places]
@@ -118,7 +118,7 @@ def _load_rows(context, builder, sig, args):
 
 
 def load_rows_part(p: Any, at: int, stride: int, rows: tuple, count: int) -> Any:
-    """The same, of the first ``count`` numbers of each of these vectors; see ``load_part``."""
+    """Only the first ``count`` numbers of one vector from each of the rows; see ``load_part``."""
     return tuple(load_part(p, at + r * stride, count) for r in range(len(rows)))
 
 
@@ -343,17 +343,17 @@ def _put_totals(context, builder, sig, args):
 
 
 def _chosen(builder: Any, a: Any, b: Any, places: Any) -> Any:
-    """Instructions for a vector of some lanes of two, the second's counted on from the first's."""
+    """Emit a vector of lanes chosen from two, those of the second numbered after those of the first."""
     chosen = list(places)
     mask = ir.Constant(ir.VectorType(ir.IntType(32), len(chosen)), chosen)
     return builder.shuffle_vector(a, ir.Constant(a.type, ir.Undefined) if b is None else b, mask)
 
 
 def _emit_totals(builder: Any, values: list[Any]) -> list[Any]:
-    """Instructions for vectors that hold the sums over the lanes of all values, in their order.
+    """Emit vectors that hold the sums over the lanes of all values, in their order.
 
-    The same additions as in ``emit_total``, but of many values side by side: two vectors, of which each needs half
-    of its lanes only, become one. ``size`` is how many lanes a value still has.
+    These are the same additions as in ``emit_total``, but for many values side by side: two vectors, each of which
+    needs only half of its lanes, become one. ``size`` is how many lanes a value still has.
     """
     size = values[0].type.count
     while size > 1:
@@ -378,7 +378,7 @@ def transpose(source: Any, places: Any, step: int, target: Any, stride: int) -> 
 
 
 def transpose_rows(source: Any, step: int, target: Any, stride: int) -> None:
-    """The same of rows that stand ``step`` numbers apart: lane i of vector k is source[i·step + k]."""
+    """Transpose rows that are ``step`` numbers apart: lane i of vector k is source[i·step + k]."""
     lanes = LANES[source.dtype]
     _store_columns(np.stack([load(source, i * step) for i in range(lanes)]), target, stride)
 
@@ -433,12 +433,12 @@ def _transpose_rows(context, builder, sig, args):
 def _emit_transpose(
     context: Any, builder: Any, lanes: Lanes, source: Any, rows: list[Any], target: Any, stride: Any
 ) -> None:
-    """Instructions that overwrite vectors of the target with the columns of these rows of the source."""
+    """Emit instructions that overwrite vectors of the target with the columns of these rows of the source."""
     count = lanes.count
     values = [
         builder.load(vector_address(context, builder, lanes, source, row), align=lanes.alignment) for row in rows
     ]
-    # Squares of ``half`` lanes that lie off the diagonal change places, from large ones to single lanes.
+    # Squares of ``half`` lanes that lie off the diagonal are exchanged, from large ones to single lanes.
     half = count // 2
     while half:
         for i in range(count):
@@ -454,7 +454,7 @@ def _emit_transpose(
 
 
 def unzip(pair: Any) -> Any:
-    """Of two vectors, one behind the other, the first, third … number of both; and the second, fourth …"""
+    """Return the first, third … numbers of two consecutive vectors, and their second, fourth … numbers."""
     both = np.concatenate(pair)
     return both[::2].copy(), both[1::2].copy()
 

@@ -16,12 +16,12 @@ CACHE_LINE_BYTES = 64
 
 
 def vector_address(context: Any, builder: Any, lanes: Lanes, p: Any, at: Any) -> Any:
-    """Instructions for the address of the lanes that start at p[at]."""
+    """Emit the address of the lanes that start at p[at]."""
     return builder.bitcast(builder.gep(p, [at]), context.get_value_type(lanes).as_pointer())
 
 
 def pointer(array: np.ndarray) -> Any:
-    """The start of a contiguous array."""
+    """Return a pointer to the start of a contiguous array."""
     return array.reshape(-1)
 
 
@@ -35,7 +35,7 @@ def _pointer(context, builder, sig, args):
 
 
 def offset(p: Any, count: int) -> Any:
-    """The place ``count`` numbers further on."""
+    """Return a pointer to the place ``count`` numbers further on."""
     return p[count:]
 
 
@@ -50,9 +50,9 @@ def _offset(context, builder, sig, args):
 
 
 def room(p: Any, vectors: int) -> Any:
-    """Memory, holding anything, for so many vectors of numbers like those of p, until the function returns.
+    """Return uninitialized memory for ``vectors`` vectors of numbers like those of p, until the function returns.
 
-    On the stack: ``vectors`` must be a constant, and small.
+    It is on the stack: ``vectors`` must be a constant, and small.
     """
     return np.empty(vectors * LANES[p.dtype], p.dtype)
 
@@ -74,7 +74,7 @@ def _room(context, builder, sig, args):
 
 
 def load(p: Any, at: int) -> Any:
-    """The samples from ``at`` on, one a lane."""
+    """Return the samples from ``at`` on, one per lane."""
     lanes = p[at : at + LANES[p.dtype]].copy()
     assert len(lanes) == LANES[p.dtype], "read past the end of the array"
     return lanes
@@ -92,7 +92,7 @@ def _load(context, builder, sig, args):
 
 
 def load_part(p: Any, at: int, count: int) -> Any:
-    """The ``count`` numbers from ``at`` on, fewer than a vector has lanes or as many; 0 in the lanes after them.
+    """Return ``count`` numbers from ``at`` on, at most as many as a vector has lanes; 0 in the other lanes.
 
     No other memory is read.
     """
@@ -117,7 +117,7 @@ def _load_part(context, builder, sig, args):
 
 
 def emit_load_part(builder: Any, lanes: Lanes, place: Any, count: Any) -> Any:
-    """Instructions for the first ``count`` lanes at a place, the others 0."""
+    """Emit the first ``count`` lanes at a place, the others 0."""
     whole = ir.VectorType(ir.IntType(32), lanes.count)
     bound = splat(builder, whole, builder.trunc(count, ir.IntType(32)))
     mask = builder.icmp_signed("<", ir.Constant(whole, list(range(lanes.count))), bound)
@@ -131,15 +131,15 @@ def emit_load_part(builder: Any, lanes: Lanes, place: Any, count: Any) -> Any:
 
 
 def load_first(p: Any, at: int, numbers: tuple) -> Any:
-    """As many numbers as the tuple is long, but no more than a vector has, from ``at`` on; 0 in the other lanes.
+    """Return as many numbers as the tuple is long, at most a vector, from ``at`` on; 0 in the other lanes.
 
-    Unlike ``load_part`` this is a load of that width, which need not wait for stores around it.
+    Unlike ``load_part``, this is a load of that width, which need not wait for stores around it.
     """
     return load_part(p, at, min(len(numbers), LANES[p.dtype]))
 
 
 def _narrow(lanes: Lanes, numbers: Any) -> tuple[Any, list[int], list[int]]:
-    """The type of the first lanes of a vector, their places, and those of a vector of them and zeros."""
+    """Return the type of a vector's first lanes, their places, and those of a vector of them and zeros."""
     count = min(len(numbers), lanes.count)
     scalar = ir.DoubleType() if lanes.dtype == types.float64 else ir.FloatType()
     chosen = list(range(count))
@@ -165,7 +165,7 @@ def _load_first(context, builder, sig, args):
 
 
 def store_first(p: Any, at: int, lanes: Any, numbers: tuple) -> None:
-    """Overwrite as many numbers as the tuple is long, but no more than a vector has, with the first lanes."""
+    """Overwrite as many numbers as the tuple is long, at most a vector, with the first lanes."""
     count = min(len(numbers), len(lanes))
     assert len(p[at : at + count]) == count, "write past the end of the array"
     p[at : at + count] = lanes[:count]
@@ -209,7 +209,7 @@ def _store(context, builder, sig, args):
 
 
 def prefetch(p: Any, count: int) -> None:
-    """Ask for the next ``count`` numbers to be brought into the cache; the place may lie outside the array."""
+    """Prefetch the next ``count`` numbers into the cache; the place may be outside the array."""
 
 
 @compiled_form(
@@ -233,7 +233,7 @@ def _prefetch(context, builder, sig, args):
 
 
 def width(p: Any) -> int:
-    """How many lanes go side by side."""
+    """Return how many lanes a vector has."""
     return LANES[p.dtype]
 
 

@@ -1,4 +1,4 @@
-"""The types, and how a plain function is given its compiled form."""
+"""The types, and the decorator that gives a plain function its compiled form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numba.extending import lower_builtin, lower_cast, models, register_model, t
 
 
 def _vector_bytes() -> int:
-    """Bytes of the machine's widest vector register, as Numba will be told of it."""
+    """Return the bytes of the machine's widest vector register, as Numba will know it."""
     if config.CPU_FEATURES is not None:
         features = {name for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
     else:
@@ -36,11 +36,11 @@ class Lanes(types.Type):
     def __init__(self, dtype: types.Float) -> None:
         self.dtype = dtype
         self.count = VECTOR_BYTES * 8 // dtype.bitwidth
-        self.alignment = dtype.bitwidth // 8  # of memory it is loaded from: that of one number
+        self.alignment = dtype.bitwidth // 8  # that of one number in memory
         super().__init__(name=f"Lanes({dtype}, {self.count})")
 
     def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
-        """A plain number can stand for lanes that all hold it."""
+        """Accept a plain number as lanes that all hold it."""
         return Conversion.safe if isinstance(other, types.Number) else None
 
 
@@ -90,7 +90,7 @@ def compiled_form(function: Callable[..., Any], typer: Callable[..., Any], *kind
 
 
 def splat(builder: Any, vector_type: Any, scalar: Any) -> Any:
-    """Instructions that put one number into every lane."""
+    """Emit instructions that put one number into every lane."""
     start = builder.insert_element(ir.Constant(vector_type, ir.Undefined), scalar, ir.IntType(32)(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector_type.count), None)
     return builder.shuffle_vector(start, ir.Constant(vector_type, ir.Undefined), zeros)
@@ -105,7 +105,7 @@ def number_to_lanes(context, builder, fromty, toty, value):
 
 
 def common_lanes(*arguments: types.Type) -> Lanes | None:
-    """The one Lanes type among the arguments, if the others are that or plain numbers."""
+    """Return the only Lanes type among the arguments, if the others are that or plain numbers."""
     found = {a for a in arguments if isinstance(a, Lanes)}
     if len(found) != 1 or not all(isinstance(a, (Lanes, types.Number)) for a in arguments):
         return None
@@ -113,12 +113,12 @@ def common_lanes(*arguments: types.Type) -> Lanes | None:
 
 
 def table_signature(lanes: types.Type, table: types.Type) -> Any:
-    """That of an operation from lanes and a tuple of numbers, known to the compiler, to lanes."""
+    """Return the signature of an operation from lanes and a tuple of constant numbers to lanes."""
     fits = isinstance(lanes, Lanes) and isinstance(table, types.UniTuple)
     return signature(lanes, lanes, table) if fits else None
 
 
 def lanes_signature(*arguments: types.Type) -> Any:
-    """That of an operation from lanes (and numbers) to lanes."""
+    """Return the signature of an operation from lanes (and numbers) to lanes."""
     lanes = common_lanes(*arguments)
     return None if lanes is None else signature(lanes, *[lanes] * len(arguments))
