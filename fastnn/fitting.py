@@ -64,7 +64,8 @@ def fit(
     finished first); the parameters are then those of the last finished update, and ``history`` tells how far the
     fit got. Ctrl-C reaches a fit only in the main thread; in another thread, a callback that returns True when a
     ``threading.Event`` is set ends it. Predictions made by other threads during a fit use the parameters from
-    before it. If the loss is no longer finite, the fit ends with a warning and keeps the last finite parameters.
+    before it or, with callbacks, those that the last callback was shown. If the loss is no longer finite, the fit
+    ends with a warning and keeps the last finite parameters.
 
     Parameters
     ----------
