@@ -281,16 +281,12 @@ def ask(
         from fastnn import streams
 
         kept = Kept()
-
-        def beside(count: int) -> int:
-            return _bytes_beside(wanted, metrics, validation_data, validation_split, count)
-
-        in_memory = ""
-        if validation_split is not None:
-            in_memory = "validation_split is for rows in memory; validation_data can be given instead"
-        if class_weight is not None:
-            in_memory = "class_weight is for rows in memory; sample_weight can be given instead"
-        use = streams.Use(rows_of_batch is not None, shuffled, beside, in_memory)
+        use = streams.Use(
+            mini_batches=rows_of_batch is not None,
+            shuffled=shuffled,
+            beside=functools.partial(_bytes_beside, wanted, metrics, validation_data, validation_split),
+            in_memory=_why_in_memory(validation_split, class_weight),
+        )
         rows, dataset = streams.rows_of(X, y, sample_weight, wanted, memory_limit, use)
     validation = None
     if validation_data is not None and validation_split is not None:
@@ -318,6 +314,15 @@ def ask(
     )
     trained = replace(problem, layers=net.shapes)
     return training.Fit(trained, weighted, dataset, validation, chosen, task, most_threads)
+
+
+def _why_in_memory(validation_split: Any, class_weight: Any) -> str:
+    """Return why rows must be in memory, or "" if they need not be."""
+    if class_weight is not None:
+        return "class_weight is for rows in memory; sample_weight can be given instead"
+    if validation_split is not None:
+        return "validation_split is for rows in memory; validation_data can be given instead"
+    return ""
 
 
 def listed(names: Any) -> Any:

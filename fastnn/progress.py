@@ -21,6 +21,11 @@ LEAST_CELLS, MOST_CELLS = 4, 20  # the width of the bar
 logger = logging.getLogger("fastnn")
 
 
+def decimals(value: float) -> str:
+    """Return a number to four decimals or, where these would say too little or too much, to four digits."""
+    return f"{value:.4f}" if value == 0.0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+
+
 class Log:
     """Writes epoch and loss of the first epoch, of each multiple of ``every``, and of the last."""
 
@@ -37,7 +42,7 @@ class Log:
         losses = run.losses
         for epoch in range(self._logged + 1, len(losses) + 1):
             if epoch == 1 or epoch % self._every == 0 or epoch == run.task.epochs:
-                say(f"{epoch} {losses[epoch - 1]:.4f}")
+                say(f"{epoch} {decimals(losses[epoch - 1])}")
         print(end="", flush=True)  # does nothing if there is no stdout
         self._logged = len(losses)
 

@@ -250,7 +250,7 @@ class Material:
 
 def prepare(fit: Fit, kept: Kept | None = None) -> Material:
     """Return plans and data for training; what ``kept`` holds from an earlier fit is not made again."""
-    dataset = fit.dataset or kept
+    dataset = kept if fit.dataset is None else fit.dataset
     kept = Kept() if kept is None else kept
     problem, rows, validation = fit.problem, fit.rows, fit.validation
     # With dropout, rows keep their indices, on which the masks depend.

@@ -92,6 +92,24 @@ def drawn(text):
     return [piece for piece in re.split(r"[\r\n]", text) if "%|" in piece]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.29186, "0.2919"),
+        (0.00345678, "0.0035"),
+        (0.0, "0.0000"),
+        (0.000987654, "0.0009877"),
+        (3.21e-9, "3.21e-09"),
+        (-12.5, "-12.5000"),
+        (7.5204069396e10, "7.52e+10"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_decimals(value, text):
+    assert progress.decimals(value) == text
+
+
 def test_bar(terminal):
     terminal.fit(epochs=4, validation_split=0.3, callbacks=each_epoch)
     bars = drawn(terminal.getvalue())

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fastnn.cli import learning, model
 from fastnn.cli.learning import ALL_ROWS as ALL_ROWS
 from fastnn.cli.words import count, duration, significant
+from fastnn.progress import decimals
 
 if TYPE_CHECKING:
     from fastnn import History, Sequential
@@ -147,10 +148,11 @@ def _on_the_way(history: History) -> list[str]:
     at, lines = (history.best_epoch or history.epochs) - 1, []
     if history.val_loss is not None:
         low = int(history.val_loss.argmin())
-        lowest = f", lowest {history.val_loss[low]:.4f} in epoch {low + 1:,}" if low != at else ""
-        lines.append(f"Losses    {history.loss[at]:.4f}, and {history.val_loss[at]:.4f} of the rows aside{lowest}")
+        lowest = f", lowest {decimals(history.val_loss[low])} in epoch {low + 1:,}" if low != at else ""
+        losses = f"{decimals(history.loss[at])}, and {decimals(history.val_loss[at])} of the rows aside"
+        lines.append(f"Losses    {losses}{lowest}")
     values = {name: kept[at] for name, kept in history.metrics.items()}
-    single = [f"{name} {value:.4f}" for name, value in values.items() if np.ndim(value) == 0]
+    single = [f"{name} {decimals(value)}" for name, value in values.items() if np.ndim(value) == 0]
     if single:
         lines.append(f"Metrics   {', '.join(single)}")
     for name, value in values.items():
