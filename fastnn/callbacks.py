@@ -237,7 +237,7 @@ class Callbacks:
         return Progress(
             network=self._network,
             epoch=run.epochs,
-            epochs=int(run.plan.numbers[layout.EPOCHS]),
+            epochs=int(run.numbers[layout.EPOCHS]),
             loss=found.pop("loss"),
             val_loss=found.pop("val_loss", None),
             learning_rate=rate if run.epochs else run.learning_rate,

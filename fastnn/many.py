@@ -323,7 +323,7 @@ def _members(nets: Sequence[Sequential], arguments: dict[str, Any]) -> list[_Mem
         except (TypeError, ValueError) as error:
             raise type(error)(f"networks[{i}]: {error}") from None
         loss, material = made[key]
-        members.append(_Member(net, loss, material.with_seed(seed).run(net.parameters)))
+        members.append(_Member(net, loss, material.run(net.parameters, seed)))
     return members
 
 
@@ -347,7 +347,7 @@ class _Table:
 
 
 def _work(run: Run) -> int:
-    return run.task.epochs * int(run.plan.numbers[layout.SAMPLES]) * run.plan.vector_length
+    return run.task.epochs * int(run.numbers[layout.SAMPLES]) * run.plan.vector_length
 
 
 class _Crew:

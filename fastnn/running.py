@@ -164,11 +164,12 @@ class Run:
         lanes = LANES[dtype]
         self.plan = plan
         self.task = task
-        self.reals = plan.reals.copy()
+        self.numbers, self.reals = plan.numbers.copy(), plan.reals.copy()  # both change as the run goes on
+        self.numbers[layout.SEED] = task.seed
         self._feed = None if isinstance(data, tuple) else data
         self.data = data if isinstance(data, tuple) else data.data
         if self._feed is not None:
-            plan.numbers[layout.WINDOW_END] = 0  # nothing has been read
+            self.numbers[layout.WINDOW_END] = 0  # nothing has been read
         sizes = [length, length, length, plan.state_length, length if task.monitor is not None else 0]
         ends = np.cumsum(np.array(sizes) + lanes).tolist()
         memory = aligned_zeros(ends[-1], dtype)
@@ -293,7 +294,7 @@ class Run:
     @property
     def learning_rate(self) -> float:
         """The learning rate of the last update, or of the first one if there was none yet."""
-        numbers = self.plan.numbers
+        numbers = self.numbers
         warm = self.reals[layout.WARM_EPOCHS] * -(-numbers[layout.SAMPLES] // numbers[layout.BATCH])
         if self.cursor[layout.UPDATES] == 0 and warm > 0:
             return float(self.reals[0] / warm)
@@ -314,13 +315,13 @@ class Run:
     @property
     def samples(self) -> int:
         """The number of samples trained on, counted once for each time."""
-        rows = int(self.plan.numbers[layout.SAMPLES])
+        rows = int(self.numbers[layout.SAMPLES])
         return self.epochs * rows + int(self.cursor[layout.FIRST] + self.cursor[layout.DONE])
 
     @property
     def share(self) -> float:
         """The share of all epochs that is done, from 0 to 1."""
-        return self.samples / (self.task.epochs * int(self.plan.numbers[layout.SAMPLES]))
+        return self.samples / (self.task.epochs * int(self.numbers[layout.SAMPLES]))
 
     def told(self) -> list[str]:
         """Return texts for a progress display: the epoch, and its losses."""
@@ -338,13 +339,13 @@ class Run:
 
     def pause_after_epoch(self, wanted: bool) -> None:
         """Make the next chunk end with its epoch, if wanted; else when it would end anyway."""
-        self.plan.numbers[layout.PAUSE_EVERY] = 1 if wanted else self.task.pause_every
+        self.numbers[layout.PAUSE_EVERY] = 1 if wanted else self.task.pause_every
 
     def _has_row(self) -> bool:
         """Return whether the row that the loop needs next, if any, has been read."""
         if self._feed is None or self.cursor[layout.VALIDATED] >= 0:
             return True
-        numbers, row = self.plan.numbers, self.cursor[layout.FIRST] + self.cursor[layout.DONE]
+        numbers, row = self.numbers, self.cursor[layout.FIRST] + self.cursor[layout.DONE]
         return bool(numbers[layout.WINDOW] <= row < numbers[layout.WINDOW_END])
 
     def _read_on(self) -> None:
@@ -352,7 +353,7 @@ class Run:
         assert self._feed is not None
         searching = self.task.update is not None and self.task.update.line_search
         first, stop, place = self._feed.window(None if searching else self.task.epochs - self.epochs)
-        numbers = self.plan.numbers
+        numbers = self.numbers
         numbers[layout.WINDOW], numbers[layout.WINDOW_END], numbers[layout.SHIFT] = first, stop, place - first
 
     def close(self) -> None:
@@ -364,7 +365,7 @@ class Run:
     def _arrays(self) -> tuple[Array, ...]:
         trained, validated, work = self._measured
         return (
-            self.plan.numbers,
+            self.numbers,
             self.reals,
             *self.data,
             self.order,
@@ -380,7 +381,7 @@ class Run:
     @property
     def first_budget(self) -> int:
         """The number of tiles that take a few milliseconds, by estimate."""
-        samples = min(self.plan.tile, int(self.plan.numbers[layout.BATCH]))
+        samples = min(self.plan.tile, int(self.numbers[layout.BATCH]))
         return max(1, int(FIRST_CHUNK_OPERATIONS / (6 * samples * (self.plan.vector_length + 1))))
 
     def chunks(self) -> Iterator[None]:
@@ -389,7 +390,7 @@ class Run:
         while self.running:
             if not self._has_row():
                 self._read_on()
-            pauses = self.plan.numbers[layout.PAUSE_EVERY] > 0
+            pauses = self.numbers[layout.PAUSE_EVERY] > 0
             start = time.perf_counter()
             compiled.train(*self._arguments(0, budget))
             seconds = max(time.perf_counter() - start, 1e-9)

@@ -237,15 +237,10 @@ class Material:
     validation: Validation | None
     threads: int  # at most
 
-    def run(self, parameters: Array) -> Run:
-        """Return a run that starts from these parameters."""
-        return Run(self.plan, self.data, parameters, self.task, self.measured, self.validation, self.threads)
-
-    def with_seed(self, seed: int) -> Material:
-        """Return the same material with another seed."""
-        numbers = self.plan.numbers.copy()
-        numbers[layout.SEED] = seed
-        return replace(self, plan=replace(self.plan, numbers=numbers), task=replace(self.task, seed=seed))
+    def run(self, parameters: Array, seed: int | None = None) -> Run:
+        """Return a run that starts from these parameters, with the task's seed or another one."""
+        task = self.task if seed is None else replace(self.task, seed=seed)
+        return Run(self.plan, self.data, parameters, task, self.measured, self.validation, self.threads)
 
 
 def prepare(fit: Fit, kept: Kept | None = None) -> Material:
