@@ -332,7 +332,7 @@ class _Table:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         # The longest first: if a thread began one of them last, the others would wait for it.
-        self.runs = sorted(runs, key=_work, reverse=True)
+        self.runs = sorted(runs, key=_cost, reverse=True)
         self.dtype = runs[0].plan.dtype
         rows = [[*run.addresses.tolist(), run.first_budget, 0] for run in self.runs]
         self.rows = np.array(rows, np.int64)
@@ -346,7 +346,7 @@ class _Table:
         return self.rows.reshape(-1), self.control, scratch, memory_of_crew(1, 0, self.dtype), kernels.OF_ITSELF, 0
 
 
-def _work(run: Run) -> int:
+def _cost(run: Run) -> int:
     return run.task.epochs * int(run.numbers[layout.SAMPLES]) * run.plan.vector_length
 
 
@@ -414,8 +414,8 @@ class _Crew:
     @property
     def share(self) -> float:
         """The share of all the work that is done, from 0 to 1."""
-        done = sum(_work(run) * (run.share if run.running else 1.0) for run in self.runs)
-        return done / sum(map(_work, self.runs))
+        done = sum(_cost(run) * (run.share if run.running else 1.0) for run in self.runs)
+        return done / sum(map(_cost, self.runs))
 
     @property
     def running(self) -> bool:
