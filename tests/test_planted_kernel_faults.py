@@ -200,7 +200,7 @@ OF_TRAINING = [
     (normalization_back, regularizing_layers, "normalize_backward"), (schedule, CosineDecay, "kernel"),
     (best, stopping, "better"), (metric, metrics, "mse"),
 ]
-OF_CLASSES = [(said, passes, "say"), (transposed, rows, "transpose")]
+OF_CLASSES = [(said, passes, "predicted_class"), (transposed, rows, "transpose")]
 OF_WIDE = [
     (one_product, wide, "forward"), (one_product, wide, "backward_inputs"), (added, wide, "backward_weights"),
     (wide_gradient(0), wide, "backward_weights"), (wide_gradient(1), wide, "backward_weights"),

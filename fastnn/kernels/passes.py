@@ -39,7 +39,7 @@ from fastnn.kernels.layout import (
     WEIGHT_ROW,
     WEIGHTED,
 )
-from fastnn.kernels.rows import lay_out, say, scatter, taken_apart
+from fastnn.kernels.rows import lay_out, predicted_class, scatter, taken_apart
 from fastnn.kernels.simd import fill, load, offset, store, width
 from fastnn.kernels.vectors import add_up, padded
 
@@ -93,7 +93,9 @@ def number_rows(plan: Any, order: Any, places: Any, first: int, samples: int, co
 
 
 @kernel
-def note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: int, count: int) -> None:
+def keep_predictions(
+    plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: int, count: int
+) -> None:
     """Overwrite, for the metrics, the predictions of a tile's rows and, after all predictions, their classes.
 
     Overwrites the scratch rows of the gradient with respect to the outputs.
@@ -105,7 +107,7 @@ def note(plan: Any, y: Any, scratch: Any, order: Any, predictions: Any, first: i
             scatter(y, stride, s, predictions, order[at] if plan[SHUFFLED] != 0 else at, outputs)
     if plan[OF_LABELS] != 0:
         said, labels = offset(scratch, plan[GRADIENT_ROW] * stride), offset(predictions, plan[SAMPLES] * outputs)
-        say(y, stride, count, outputs, said)
+        predicted_class(y, stride, count, outputs, said)
         for s in range(count):
             at = first + s
             labels[order[at] if plan[SHUFFLED] != 0 else at] = said[s]
@@ -166,7 +168,7 @@ def of_batch(job: Job, memory: tuple, gradient: Any, sums: Any, number: int, add
     training = plan[TASK] != EVALUATE
     at = places, cursor[EPOCH]
     y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, training, at)
-    note(plan, y, scratch, order, job.trained.predictions, first, count)
+    keep_predictions(plan, y, scratch, order, job.trained.predictions, first, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[1] = add_up(w, samples) if plan[WEIGHTED] != 0 else count
     if plan[GAUSS_NEWTON] != 0:
@@ -189,6 +191,6 @@ def of_validation(job: Job, scratch: Any, sums: Any, number: int) -> None:
     x, t, w = tile.packed(plan, data, number, False)
     ahead = tile.after(plan, data, number)
     y = tile.forward(plan, numbers, parameters, x, ahead, scratch, samples, False, (cursor, cursor[EPOCH]))
-    note(plan, y, scratch, cursor, job.validated.predictions, done, count)
+    keep_predictions(plan, y, scratch, cursor, job.validated.predictions, done, count)
     sums[0] = tile.loss(plan, numbers, y, t, w, scratch, samples)
     sums[1] = add_up(w, samples)

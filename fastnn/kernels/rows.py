@@ -102,7 +102,7 @@ def scatter(source: Any, stride: int, sample: int, target: Any, row: int, count:
 
 
 @kernel
-def say(y: Any, stride: int, samples: int, outputs: int, said: Any) -> None:
+def predicted_class(y: Any, stride: int, samples: int, outputs: int, said: Any) -> None:
     """Overwrite said (S) with each sample's class: the first of its greatest outputs (K, S), -1 if one is NaN."""
     for s in range(0, samples, width(y)):
         greatest = load(y, s)

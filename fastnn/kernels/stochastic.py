@@ -56,7 +56,9 @@ def _pass(given: tuple) -> None:
             passes.number_rows(plan, order, places, at, width(scratch), 1)
         y = single.forward(plan, numbers, parameters, x, scratch, True, (places, cursor[EPOCH]))
         if plan[METRICS] != 0:
-            passes.note(plan, single.spread_outputs(plan, y, scratch), scratch, order, predictions, at, 1)
+            passes.keep_predictions(
+                plan, single.spread_outputs(plan, y, scratch), scratch, order, predictions, at, 1
+            )
         batch_loss += single.loss(plan, numbers, y, target, w, scratch)
         batch_weight += weight
         single.backward(plan, parameters, gradient, x, scratch, at > first)
