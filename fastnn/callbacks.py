@@ -167,7 +167,8 @@ def callbacks_of(value: Any) -> list[Any]:
             raise TypeError(
                 f"callbacks[{i}] is {checks.shown(callback)}, which is given as early_stopping instead"
             )
-        never = [name for name in dir(callback) if name.startswith("on_") and name not in MOMENTS]
+        methods = [name for name in dir(callback) if name.startswith("on_") and callable(getattr(callback, name))]
+        never = [name for name in methods if name not in MOMENTS]
         if isinstance(callback, Callback) and never:
             raise TypeError(f"callbacks[{i}] has {never[0]}, which is never called; {', '.join(MOMENTS)} are")
         if isinstance(callback, type) or not (

@@ -145,7 +145,7 @@ def numbers_of(value: Any, name: str) -> Array:
         raise ValueError(f"{name} is an array with masked entries; fill them or leave their rows out")
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise TypeError(f"{name} is a sparse matrix; a dense array is needed: {name}.toarray()")
-    if not isinstance(value, np.ndarray):
+    if type(value).__module__.startswith("polars"):
         _refuse_times(value, name)
     try:
         array = np.asarray(value)

@@ -15,13 +15,13 @@ from fastnn.network import Sequential
 Doubles = npt.NDArray[np.float64]
 
 
-def numerical_diff(f: Callable[[float], float], x: float, h: float = 1e-4) -> float:
+def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4) -> Any:
     """Return the derivative of f at x by central differences: (f(x + h) - f(x - h))/(2h).
 
     Parameters
     ----------
-    f : a function that takes a number and returns one.
-    x : a finite number.
+    f : a function of a number, or of an array element by element.
+    x : a finite number, or an array of them.
     h : half the distance between the two points, above 0.
 
     Raises
@@ -35,7 +35,9 @@ def numerical_diff(f: Callable[[float], float], x: float, h: float = 1e-4) -> fl
     0.1999999999990898
     """
     _refuse_no_function(f)
-    point, step = checks.real_number(x, "x"), checks.real_number(h, "h", above=0.0)
+    given = checks.finite(checks.numbers_of(x, "x"), checks.DTYPES["float64"], "x")
+    point = given if np.ndim(x) else float(given)
+    step = checks.real_number(h, "h", above=0.0)
     return (f(point + step) - f(point - step)) / (2 * step)
 
 
@@ -78,15 +80,15 @@ def numerical_gradient(f: Callable[[Any], float], x: Any, h: float = 1e-4) -> Do
     return gradient
 
 
-def tangent_line(f: Callable[[float], float], x: float) -> Callable[[float], float]:
+def tangent_line(f: Callable[[Any], Any], x: Any) -> Callable[[Any], Any]:
     """Return the straight line that touches f at x, as a function.
 
     Its slope is the derivative that ``numerical_diff`` returns.
 
     Parameters
     ----------
-    f : a function that takes a number and returns one.
-    x : a finite number.
+    f : a function of a number, or of an array element by element.
+    x : a finite number, or an array of them.
 
     Raises
     ------

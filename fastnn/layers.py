@@ -221,12 +221,13 @@ class Dense(Layer):
         double = checks.DTYPES["float64"]
         self._given_weights: Array | None = None
         if weights is not None:
-            if np.ndim(weights) == 2 and np.shape(weights)[0] == self.units != np.shape(weights)[1]:
+            given = checks.numbers_of(weights, "weights")
+            if given.ndim == 2 and given.shape[0] == self.units != given.shape[1]:
                 raise ValueError(
-                    f"weights have shape {np.shape(weights)}; (inputs, {self.units}) is needed, which is the "
+                    f"weights have shape {given.shape}; (inputs, {self.units}) is needed, which is the "
                     "transpose of what PyTorch has: weights.T"
                 )
-            self._given_weights = checks.matrix(weights, "weights", double, self.units)
+            self._given_weights = checks.matrix(given, "weights", double, self.units)
         self._given_bias: Array | None = None
         if bias is not None:
             self._given_bias = checks.finite(checks.numbers_of(bias, "bias"), double, "bias")

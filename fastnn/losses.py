@@ -527,7 +527,9 @@ def _of_predictions(loss: str | Loss, predictions: Any, targets: Any, sample_wei
     rows, outputs = p.shape
     known = loss_of(loss)
     if known.of_numbers is not None:  # what activation made them is not known
-        known.refuse_out_of_range(p, "predictions")
+        weights = checks.sample_weights(sample_weight, rows, p.dtype)
+        counting = p if weights is None else np.where(weights[:, np.newaxis] > 0, p, 1.0)
+        known.refuse_out_of_range(counting, "predictions")
     t = known.targets(_targets(targets, single), rows, outputs, p.dtype, "targets")
     return _evaluate(known.of_predictions, p, t, sample_weight)
 

@@ -233,28 +233,47 @@ def _numbers_to_number(function: Function) -> Any:
 
 
 def _fingerprint(function: Any) -> tuple[str, bool]:
-    """Return a digest of what a function computes, and whether the digest covers all that it refers to.
-
-    It does if the function refers to nothing but numbers, text, and the modules math and numpy.
-    """
-    code = function.__code__
-    seen: list[Any] = [
-        code.co_code.hex(),
-        code.co_varnames,
-        code.co_argcount,
-        code.co_names,
-    ]
-    told = True
-    values = [("a constant", constant) for constant in code.co_consts]
-    values += [(name, function.__globals__[name]) for name in code.co_names if name in function.__globals__]
-    cells = function.__closure__ or ()
-    values += [(name, cell.cell_contents) for name, cell in zip(code.co_freevars, cells, strict=True)]
-    values += [("a default", default) for default in function.__defaults__ or ()]
-    for name, found in values:
-        if found is None or isinstance(found, (int, float, str)):
-            seen.append((name, found))
-        elif found is math or found is np or getattr(found, "__module__", None) in ("math", "numpy"):
-            seen.append((name, getattr(found, "__name__", "")))
-        else:
-            told = False
+    """Return a digest of what a function computes, and whether that depends only on numbers and known modules."""
+    seen: list[Any] = []
+    told = _tell(function, seen, ())
     return hashlib.sha256(repr(seen).encode()).hexdigest(), told
+
+
+def _tell(found: Any, seen: list[Any], within: tuple[Any, ...]) -> bool:
+    """Add to ``seen`` what is known of a value, such as a function; return whether nothing else matters.
+
+    ``within`` are the functions that it was found in.
+    """
+    if found is None or isinstance(found, (int, float, str)):
+        seen.append(found)
+        return True
+    if found is math or found is np or getattr(found, "__module__", None) in ("math", "numpy"):
+        seen.append(getattr(found, "__name__", ""))
+        return True
+    found = getattr(found, "py_func", found)
+    if isinstance(found, (np.ndarray, np.generic)):
+        seen.append((found.dtype.str, found.shape, found.tobytes()))
+    elif isinstance(found, (tuple, list)):
+        seen.append(len(found))
+        for each in found:
+            _tell(each, seen, within)
+    elif isinstance(found, types.CodeType):  # of a function within a function
+        seen.append((found.co_code.hex(), found.co_names))
+        for constant in found.co_consts:
+            _tell(constant, seen, within)
+    elif isinstance(found, types.FunctionType) and found not in within:
+        code, inside = found.__code__, (*within, found)
+        names = [name for name in code.co_names if name in found.__globals__]
+        values = [*code.co_consts, *(found.__globals__[name] for name in names)]
+        values += [cell.cell_contents for cell in found.__closure__ or ()]
+        values += found.__defaults__ or ()
+        seen.append(
+            (code.co_code.hex(), code.co_varnames, code.co_argcount, code.co_names, code.co_freevars, names)
+        )
+        told = True
+        for value in values:
+            told &= _tell(value, seen, inside)
+        return told and not within
+    else:
+        seen.append(type(found).__name__)
+    return False

@@ -52,7 +52,7 @@ def with_class_weights(class_weight: Any, loss: Loss, rows: Rows) -> Rows:
 
 def _factors(class_weight: Any, labels: Array, rows: Rows, classes: int) -> Array:
     """Return the factor (classes,) of each class; 1 for classes that are given none."""
-    factors = np.ones(classes, rows.dtype)
+    factors = np.ones(classes)
     if isinstance(class_weight, str):
         checks.choice(class_weight, "class_weight", ["balanced"])
         sums = np.bincount(labels, rows.weights, classes)

@@ -540,6 +540,8 @@ def test_early_stopping_says_how_it_is_made():
 
 def test_moments_that_there_are_not():
     class Diary(fastnn.Callback):
+        on_disk = False  # no moment
+
         def on_batch_end(self, progress):
             """Keras has it."""
 

@@ -17,7 +17,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastnn
-from fastnn import checkpoints, files, schedules
+from fastnn import checkpoints, files, parts, schedules
 from fastnn.callbacks import EarlyStopping, StopTraining
 from fastnn.layers import Dropout, LayerNormalization
 from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
@@ -516,6 +516,24 @@ def test_own_functions_of_the_same_name(path, data):
     refused(network(layers=layers(0.2)), data, path, "own activations or the own loss differ", **options)
     again = network(layers=layers(0.1)).fit(*data, **FIT | {"loss": loss(2.0), "resume": path, "epochs": 4})
     assert again.epochs == 4
+
+
+@pytest.mark.parametrize(
+    "made",
+    [np.float32, lambda k: np.array([0.0, k]), lambda k: (1.0, k), lambda k: lambda z: k * z],
+    ids=["NumPy's number", "array", "tuple", "helper"],
+)
+def test_own_functions_that_differ_in_what_they_refer_to(made):
+    def described(k):
+        held = made(k)
+
+        def bent(z):
+            return held(z) if callable(held) else z * (held if isinstance(held, np.float32) else held[1])
+
+        return parts.digest_of(fastnn.own_activation(bent).kernel)
+
+    assert described(0.1) == described(0.1)
+    assert described(0.1) != described(0.5)
 
 
 def test_schedules_that_look_alike(path, data):

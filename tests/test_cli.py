@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -793,6 +794,23 @@ def test_all_columns_that_cannot_be_used_are_told_of(pandas, run, file):
 def test_a_column_with_a_comma_in_its_name_is_left_out(pandas, run, file):
     path = file('a,"b, c",y\n1,x,5\n2,y,6.5\n')
     assert main(["train", str(path), "--target", "y", "--epochs", "1", "--ignore", '"b, c"']) == 0
+
+
+def test_the_advice_on_a_column_that_numbers_the_rows_works(pandas, run, file):
+    for name in ("no", "no, x", '"no"', "no 'x'"):
+        line = '"' + name.replace('"', '""') + '"' + ",x,y\n"
+        path = file(line + "\n".join(f"{i},{(i * 7) % 5},{i / 3}" for i in range(1, 13)))
+        _, out, _ = run("train", path, "--target y --epochs 1")
+        advice = shlex.split(out[out.index("--ignore") :].split(" leaves it out")[0])
+        assert main(["train", str(path), "--target", "y", "--epochs", "1", *advice]) == 0
+    assert main(["train", str(path), "--target", "y", "--epochs", "1", "--ignore", "a\nb"]) == 2
+
+
+def test_numbers_near_the_end_of_float64_get_one_sentence(pandas, run, file):
+    rows = "\n".join(f"{(-1) ** i * 1.7e308},{i}" for i in range(12))
+    _, _, err = run("train", file(f"x,y\n{rows}\n"), "--target y --epochs 1")
+    assert err.count("\n") == 1
+    assert "is too large to be scaled" in err
 
 
 def test_a_column_that_numbers_the_rows_is_told_of(pandas, run, file):

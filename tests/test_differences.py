@@ -14,6 +14,12 @@ from fastnn import check_gradients, numerical_diff, numerical_gradient, tangent_
 from tests.problems import problem
 
 
+def test_numerical_diff_of_arrays_is_element_by_element():
+    x = np.array([1.0, 2.0])
+    assert numerical_diff(lambda z: z * z, x).tolist() == [numerical_diff(lambda z: z * z, each) for each in x]
+    assert tangent_line(lambda z: z * z, x)(x).tolist() == [1.0, 4.0]
+
+
 def test_numerical_diff_is_the_reference_s():
     for f, x in ((math.sin, 0.7), (math.exp, -2.0), (lambda x: x**3, 5)):
         assert numerical_diff(f, x) == reference.numerical_diff(f, x)

@@ -48,6 +48,7 @@ def test_against_the_reference(rng, name, outputs):
 def test_predictions_out_of_range(loss, wrong):
     with pytest.raises(ValueError, match=rf"predictions\[1\] is {wrong}; predictions of loss .* are "):
         loss([[1.0], [wrong]], [[3.0], [3.0]])
+    assert loss([[1.0], [wrong]], [[3.0], [3.0]], [1.0, 0.0]) == loss([[1.0]], [[3.0]])
 
 
 SETTINGS = {

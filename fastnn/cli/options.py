@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib
+import shlex
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
@@ -89,7 +90,17 @@ def rows(text: str) -> int | str:
 
 def names(text: str) -> list[str]:
     """Parse names, separated by commas; a name that contains commas stands in double quotes."""
-    return next(csv.reader([text], skipinitialspace=True), [])
+    try:
+        return next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error:  # a line break within a name
+        return [text]
+
+
+def quoted(name: str) -> str:
+    """Return a name as it must be typed in a shell for ``names`` to parse it."""
+    if "," in name or name.startswith('"'):
+        name = '"' + name.replace('"', '""') + '"'
+    return shlex.quote(name)
 
 
 def dtypes(name: str | None) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn.cli import job, model, scaling
+from fastnn.cli.options import quoted
 from fastnn.cli.table import Table
 from fastnn.cli.words import count, significant, some
 
@@ -113,17 +114,19 @@ def _rows_aside(options: argparse.Namespace, net: Sequential, X: Array, t: Array
     from fastnn.dataset import rows_of
 
     loss = net.problem(options.loss).loss
-    return splits.apart(rows_of(X, t, None, net.format(loss))[0], options.validation_split, loss, net.seed)
+    wanted = replace(net.format(loss), dtype=np.dtype(np.float64))  # the rows have not been scaled yet
+    return splits.apart(rows_of(X, t, None, wanted)[0], options.validation_split, loss, net.seed)
 
 
 def _remark_on_numbering(columns: list[str], rows: Array) -> list[str]:
     """Return a line about a column that only numbers the rows, if there is one."""
-    steps = np.arange(len(rows))
-    numbering = [name for name, column in zip(columns, rows.T, strict=True) if (column - column[0] == steps).all()]
-    if len(rows) < FEWEST_NUMBERED or not numbering:
+    if len(rows) < FEWEST_NUMBERED:
         return []
+    steps = np.arange(len(rows))
+    with np.errstate(over="ignore"):
+        found = [name for name, column in zip(columns, rows.T, strict=True) if (column - column[0] == steps).all()]
     return [
-        f"Remark    {numbering[0]!r} only numbers the rows; --ignore {shlex.quote(numbering[0])} leaves it out"
+        f"Remark    {name!r} only numbers the rows; --ignore {quoted(name)} leaves it out" for name in found[:1]
     ]
 
 

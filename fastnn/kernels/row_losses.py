@@ -10,16 +10,10 @@ from typing import Any
 
 from fastnn.kernels import maths
 from fastnn.kernels.jit import inlined
-from fastnn.kernels.simd import fill, fma, is_double, load, maximum, minimum, select, store, total, width
+from fastnn.kernels.simd import fill, fma, is_double, load, maximum, select, store, total, width
 
 Rows = tuple[Any, Any, Any, Any, Any]
 Shape = tuple[int, int, int]
-
-
-@inlined
-def greatest_number(p: Any) -> float:
-    """Return the greatest number of p's dtype: it replaces an infinite logit difference, which times 0 is NaN."""
-    return 1.7976931348623157e308 if is_double(load(p, 0)) else 3.4028234663852886e38
 
 
 @inlined
@@ -41,8 +35,7 @@ def cross_entropy_of_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
         of_sample = fill(weight, 0.0)
         for at in range(s, outputs * stride + s, stride):
             t = load(targets, at)
-            below = minimum(greatest_number(z), greatest - load(z, at))
-            of_sample = fma(t, below + log_sum, of_sample)
+            of_sample = fma(t, (greatest - load(z, at)) + log_sum, of_sample)
             store(d, at, select(used, weight * fma(mass, load(y, at), -t), 0.0))
         sum_ = sum_ + select(used, weight * of_sample, 0.0)
     return float(total(sum_))
@@ -63,7 +56,7 @@ def cross_entropy_of_log_softmax(rows: Rows, settings: Any, shape: Shape) -> flo
         of_sample = fill(weight, 0.0)
         for at in range(s, outputs * stride + s, stride):
             t, log_p = load(targets, at), load(y, at)
-            of_sample = fma(-t, maximum(-greatest_number(y), log_p), of_sample)
+            of_sample = fma(-t, log_p, of_sample)
             # Rows of weight 0 must not enter as 0·infinity.
             store(d, at, select(used, weight * fma(mass, maths.exp_of_negative(log_p), -t), 0.0))
         sum_ = sum_ + select(used, weight * of_sample, 0.0)
@@ -98,7 +91,7 @@ def focal_of_softmax(rows: Rows, settings: Any, shape: Shape) -> float:
         log_sum = maths.log1p(rest / likeliest + equal)
         of_sample, sum_of_slopes = fill(weight, 0.0), fill(weight, 0.0)
         for at in range(s, outputs * stride + s, stride):
-            log_p = maximum(-greatest_number(z), load(z, at) - greatest) - log_sum
+            log_p = (load(z, at) - greatest) - log_sum
             q = -maths.expm1(maximum(-44.0, log_p))
             power = load(targets, at) * maths.power(q, a)
             of_sample = fma(-power, log_p, of_sample)
