@@ -540,10 +540,12 @@ def test_early_stopping_says_how_it_is_made():
 
 def test_moments_that_there_are_not():
     class Diary(fastnn.Callback):
-        on_disk = False  # no moment
-
         def on_batch_end(self, progress):
             """Keras has it."""
 
+    class Kept(fastnn.Callback):
+        on_disk = True  # no method
+
+    fastnn.mlp([1, 1]).fit([[1.0]], [1.0], callbacks=[Kept()])
     with pytest.raises(TypeError, match=r"callbacks\[0\] has on_batch_end, which is never called; on_train_begin"):
         fastnn.mlp([1, 1]).fit([[1.0]], [1.0], callbacks=[Diary()])

@@ -770,6 +770,11 @@ def test_mistakes_are_told_in_a_sentence(run, arguments, message):
             "--target y --dtype float32",
             "holds 2e+39, which is too large",
         ),
+        (
+            "x,y\n" + "1e39,1.5\n2e39,2.5\n" * 5,
+            "--target y --dtype float32 --validation-split 0.3",
+            "holds 2e+39, which is too large",
+        ),
         ("x,y\n1e-39,1.5\n2e-39,2.5\n", "--target y --dtype float32", "deviation 5e-40, which is too little"),
         ("x,y\n1.5,1e-39\n2.5,2e-39\n", "--target y --dtype float32", "deviation 5e-40, which is too little"),
         ("x,y\n1,2\n", "--target y --density 3", "--density is for the circle"),
